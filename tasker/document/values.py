@@ -1,0 +1,144 @@
+"""The resolved tree of a document: values that know where they were written.
+
+A tree is made of `Scalar`, `Array`, `Object`, and of `Late` where a value is known only when a step has run.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from tasker.faults import Place
+
+EXCERPT_LIMIT = 200
+"""Characters of a line that a fault repeats: enough for a terminal, and no more than that of a hostile line."""
+
+MASK = "***"
+"""What stands where a secret's value would."""
+
+
+class Source:
+    """A text that was read: its name as shown to people, and where its lines begin."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        starts = [0]
+        find = self.text.find
+        at = find("\n")
+        while at >= 0:
+            starts.append(at + 1)
+            at = find("\n", at + 1)
+        return starts
+
+    def place(self, start: int, end: int) -> Place:
+        """The line, column and length (to the line's end at most) of the characters from `start` to `end`."""
+        line = bisect_right(self._line_starts, start)
+        begin = self._line_starts[line - 1]
+        stop = self.text.find("\n", begin)
+        text = self.text[begin : stop if stop >= 0 else None].rstrip("\r")
+        length = max(1, min(end, begin + len(text)) - start)
+        return Place(self.name, line, start - begin + 1, length, text[:EXCERPT_LIMIT])
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The characters of a source that a value or a key was written with."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def place(self) -> Place:
+        """The span as file, line and column."""
+        return self.source.place(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Something that a document holds, and where it was written."""
+
+    span: Span
+
+    @property
+    def place(self) -> Place:
+        """Where the value was written."""
+        return self.span.place
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar(Value):
+    """A string, number, boolean or null, with its spelling: `1.10` is a number that, as a string, is `1.10`."""
+
+    data: str | int | float | bool | None
+    text: str
+    """What the value is as a string: a number's own spelling, a string decoded."""
+    masked: str | None = None
+    """The text with secrets masked, where secrets went into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Array(Value):
+    """An ordered list of values."""
+
+    items: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Object(Value):
+    """Values by key, in the order in which the keys first came."""
+
+    fields: dict[str, Value]
+    keys: dict[str, Span] = field(default_factory=dict)
+    """Where each key was last written."""
+
+    def key_place(self, key: str) -> Place:
+        """Where `key` was written, or the object itself where it was not."""
+        return self.keys.get(key, self.span).place
+
+
+@dataclass(frozen=True, slots=True)
+class OutputReference(Value):
+    """`${outputs.STEP.KEY…}`: what a step hands on, known when that step has succeeded."""
+
+    step: str
+    keys: tuple[str, ...]
+    optional: bool = False
+
+    def __str__(self) -> str:
+        return "${" + "?" * self.optional + ".".join(("outputs", self.step, *self.keys)) + "}"
+
+
+@dataclass(frozen=True, slots=True)
+class Late(Value):
+    """A value with outputs of steps in it: alone it keeps the output's type, among other parts it is a string."""
+
+    parts: tuple[Scalar | OutputReference, ...]
+
+    @property
+    def references(self) -> tuple[OutputReference, ...]:
+        """The outputs that the value is made of."""
+        return tuple(part for part in self.parts if isinstance(part, OutputReference))
+
+
+def plain(value: Value, *, masked: bool = False) -> Any:
+    """The value as Python data; late parts as they are written, secrets as `MASK` where `masked`."""
+    match value:
+        case Scalar():
+            return value.masked if masked and value.masked is not None else value.data
+        case Array():
+            return [plain(item, masked=masked) for item in value.items]
+        case Object():
+            return {key: plain(item, masked=masked) for key, item in value.fields.items()}
+        case Late():
+            return "".join(str(plain(part, masked=masked)) for part in value.parts)
+        case OutputReference():
+            return str(value)
+    message = f"not a value of a document: {value!r}"
+    raise TypeError(message)

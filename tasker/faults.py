@@ -1,0 +1,84 @@
+"""What is wrong with a file, and where: the record that every check of a configuration answers with.
+
+Not to be confused with `errors`, the exceptions of the running program, nor with `reports`, which shows faults.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+CODES = {
+    "unreadable": "the file cannot be read",
+    "encoding": "the file is not UTF-8 text",
+    "syntax": "the text is not HOCON",
+    "too-large": "the file, or what its substitutions expand to, is over a limit",
+    "too-deep": "objects, arrays or includes are nested over a limit",
+    "include-missing": "an included file does not exist",
+    "include-cycle": "a file includes itself, directly or not",
+    "include-refused": "an include leads out of the conf folder, or to something other than a file",
+    "unresolved-substitution": "a substitution names nothing that is defined",
+    "substitution-cycle": "a substitution needs its own value",
+    "mixed-concatenation": "values of different kinds stand side by side",
+    "missing-key": "a key that must be there is absent",
+    "unknown-key": "a key that means nothing here",
+    "misspelt-key": "a key that is nearly a reserved one, and that nothing reads",
+    "bad-value": "a reserved key has a value that it cannot take",
+    "not-yet": "a reserved key whose meaning this version does not have",
+    "unknown-parameter": "a parameter is set that the pipeline does not declare",
+    "unknown-task": "a step names a task that is not registered",
+    "duplicate-task": "two tasks have one name",
+    "broken-task": "a task's module does not import, or its signature cannot be read",
+    "missing-extra": "a task needs a package that is not installed",
+    "missing-argument": "a mandatory argument of a task is not given",
+    "unknown-argument": "an argument that the task does not take",
+    "bad-argument": "an argument that does not fit its annotation",
+    "duplicate-id": "two steps of a pipeline have one id",
+    "unknown-need": "a step needs a step that is not there",
+    "cyclic-needs": "steps need each other in a circle",
+    "unknown-output": "an output is read that no needed step hands on",
+    "bad-cron": "a cron expression cannot be read",
+    "never-due": "a cron expression never comes due",
+    "unknown-timezone": "no time zone has this name",
+    "duplicate-pipeline": "two files make pipelines of one name",
+}
+"""Every code that a fault can have, and what it means. Codes are stable: tools may rely on them."""
+
+
+class Severity(StrEnum):
+    """Whether a fault stops the pipeline it is found in."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A stretch of one line of a file; lines and columns count from one, columns in characters."""
+
+    file: str
+    line: int = 1
+    column: int = 1
+    length: int = 1
+    excerpt: str = ""
+    """The line's text, cut to a bound; empty where it is not known."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong, where it is, and what would mend it."""
+
+    code: str
+    """One of `CODES`."""
+    place: Place
+    message: str
+    """One sentence, without a full stop; never a secret's value."""
+    hint: str = ""
+    """What would mend it: the nearest known name, or the signature that is expected."""
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.code}: {self.message}"
