@@ -1,0 +1,120 @@
+"""How the tasks here write files: whole or not at all, and not again where the content is already right.
+
+Shared by the tasks of this folder; a file whose name begins with `_` is no task itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DRAFT_SUFFIX = ".tasker-draft"
+"""How the name of an unfinished file ends."""
+
+_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Give a path to write to, beside `target`, whose file takes the target's place when the block ends well.
+
+    Missing folders are made. An exception leaves the target as it was. Content that the target already has is not
+    put in its place again, so its time and inode stay. What a killed writer left behind is removed by the next one.
+    """
+    target = Path(os.path.realpath(target))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
+    draft, lock = _open_draft(target)
+    try:
+        yield draft
+        _settle(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def write_if_changed(target: Path, content: bytes | str) -> bool:
+    """Write `content` (text as UTF-8) to `target`, whole or not at all; answer whether it was not so already."""
+    data = content.encode() if isinstance(content, str) else content
+    if target.is_file() and target.stat().st_size == len(data) and target.read_bytes() == data:
+        return False
+    with atomic_path(target) as draft:
+        draft.write_bytes(data)
+    return True
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def same_content(one: Path, other: Path) -> bool:
+    """Whether both are files, and hold the same bytes."""
+    if not (one.is_file() and other.is_file()) or one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as left, other.open("rb") as right:
+        while chunk := left.read(_CHUNK_BYTES):
+            if chunk != right.read(_CHUNK_BYTES):
+                return False
+    return True
+
+
+def _open_draft(target: Path) -> tuple[Path, int]:
+    """A new, empty draft, and the descriptor that holds its lock: who can lock a draft knows its writer is gone."""
+    while True:
+        draft = target.with_name(f".{target.name[:100]}.{uuid4().hex}{DRAFT_SUFFIX}")
+        lock = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):  # a file system without locks: then its drafts are never swept either
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if draft.exists():  # else it was swept between its making and its lock
+            return draft, lock
+        os.close(lock)
+
+
+def _sweep(target: Path) -> None:
+    """Remove the drafts of `target` whose writers are gone."""
+    start = f".{target.name[:100]}."
+    for name in os.listdir(target.parent):
+        if name.startswith(start) and name.endswith(DRAFT_SUFFIX):
+            with suppress(OSError):
+                _remove_abandoned(target.with_name(name))
+
+
+def _remove_abandoned(draft: Path) -> None:
+    """Remove `draft` unless someone holds its lock; raises `OSError` where that cannot be told."""
+    lock = os.open(draft, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        draft.unlink()
+    finally:
+        os.close(lock)
+
+
+def _settle(draft: Path, target: Path) -> None:
+    """Let `draft` take the place of `target`, with its mode, unless both hold the same bytes."""
+    if same_content(draft, target):
+        return
+    with suppress(FileNotFoundError):
+        draft.chmod(stat.S_IMODE(target.stat().st_mode))
+    _sync(draft)
+    draft.replace(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold what was written, so that a crash of the machine leaves no empty file under a final name."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
