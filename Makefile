@@ -1,0 +1,61 @@
+# What a developer types. `make` alone tells.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check format lock bench build clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(BIN)/.installed ## make .venv with everything in it, as pinned
+
+demo: setup ## scan a real code base for lineage, in seven steps
+	@$(BIN)/tasker once conf.d/lineage.conf
+
+test: setup ## run every test
+	@$(BIN)/pytest --numprocesses=2 --dist=worksteal $(ARGS)
+
+check: setup ## lint, formatting, types and import contracts
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup ## format the code and mend what ruff can mend
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+lock: setup ## pin the newest dependencies that fit, with their hashes
+	@$(BIN)/pip-compile --quiet --upgrade --all-extras --allow-unsafe --generate-hashes --no-header --strip-extras \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --output-file=requirements/dev.txt pyproject.toml
+
+bench: setup ## measure against peers; one table of ratios
+	@$(BIN)/python benchmarks/bench.py
+
+build: setup ## make the wheel and the source archive in dist/
+	@$(BIN)/python -m build --no-isolation
+
+clean: ## remove what the other targets made
+	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp is newer than what it was made from; that is all that makes the second time quick.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'tasker needs Python 3.11 or newer; name one: make setup PYTHON=python3.13' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' \
+	  || { echo 'this Python cannot make a venv; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(BIN)/.pinned: requirements/dev.txt | $(BIN)/pip
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement $<
+	@touch $@
+
+$(BIN)/.installed: pyproject.toml $(BIN)/.pinned
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
