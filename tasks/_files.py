@@ -21,6 +21,8 @@ DRAFT_SUFFIX = ".tasker-draft"
 """How the name of an unfinished file ends."""
 
 _CHUNK_BYTES = 1 << 20
+_NAME_CHARACTERS = 40
+"""How much of the target's name a draft repeats: at four bytes a character it stays under the 255 that names may have."""
 
 
 @contextmanager
@@ -72,7 +74,7 @@ def same_content(one: Path, other: Path) -> bool:
 def _open_draft(target: Path) -> tuple[Path, int]:
     """A new, empty draft, and the descriptor that holds its lock: who can lock a draft knows its writer is gone."""
     while True:
-        draft = target.with_name(f".{target.name[:100]}.{uuid4().hex}{DRAFT_SUFFIX}")
+        draft = target.with_name(f".{target.name[:_NAME_CHARACTERS]}.{uuid4().hex}{DRAFT_SUFFIX}")
         lock = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
         with suppress(OSError):  # a file system without locks: then its drafts are never swept either
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -83,7 +85,7 @@ def _open_draft(target: Path) -> tuple[Path, int]:
 
 def _sweep(target: Path) -> None:
     """Remove the drafts of `target` whose writers are gone."""
-    start = f".{target.name[:100]}."
+    start = f".{target.name[:_NAME_CHARACTERS]}."
     for name in os.listdir(target.parent):
         if name.startswith(start) and name.endswith(DRAFT_SUFFIX):
             with suppress(OSError):
