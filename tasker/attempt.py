@@ -1,0 +1,107 @@
+"""One try at a step, under way: its process, what it prints and says, and what it comes to."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tasker.lines import Lines
+from tasker.process import StepProcess
+from tasker.worker import Job, work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tasker.pipeline import Step
+
+_CHUNK = 64 * 1024
+"""Bytes read from a pipe at once: what Linux lets a pipe hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What an attempt came to."""
+
+    error: str | None = None
+    """Why it failed, in one sentence; `None` where it worked."""
+    traceback: str = ""
+    outputs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class Attempt:
+    """A step's process, and what has been heard of it so far."""
+
+    def __init__(self, job: Job, started: float) -> None:
+        self.step: Step = job.step
+        self.number = job.context.attempt
+        self.started = started
+        """Monotonic seconds."""
+        self.process = StepProcess(partial(work, job))
+        self.ending = ""
+        """Why it is being ended; empty while it may run."""
+        self.kill_at = 0.0
+        self.exit_status: int | None = None
+        self.closed = False
+        self._lines = {self.process.stdout: Lines(), self.process.stderr: Lines()}
+        self._answer: dict[str, Any] | None = None
+
+    @property
+    def streams(self) -> dict[int, str]:
+        """The descriptors that it prints to, with their names."""
+        return {self.process.stdout: "stdout", self.process.stderr: "stderr"}
+
+    def read(self, descriptor: int) -> tuple[list[str], bool]:
+        """The lines that have come whole on a stream, and whether it has ended."""
+        try:
+            data = os.read(descriptor, _CHUNK)
+        except BlockingIOError:
+            return [], False
+        lines = self._lines[descriptor]
+        return list(lines.feed(data) if data else lines.end()), not data
+
+    def read_rest(self, descriptor: int) -> list[str]:
+        """Every line that is left on a stream, nobody being there any more to write to it."""
+        found: list[str] = []
+        while True:
+            lines, ended = self.read(descriptor)
+            found += lines
+            if ended or not lines:
+                return [*found, *self._lines[descriptor].end()]
+
+    def logged(self) -> Iterator[dict[str, Any]]:
+        """What the task has logged since the last call; its answer is kept for the verdict."""
+        for message in self.process.messages.receive():
+            log = message.get("log")
+            if isinstance(log, dict):
+                yield log
+            else:
+                self._answer = message
+
+    def verdict(self) -> Verdict:
+        """What the attempt came to, once its process has been reaped."""
+        answer = self._answer or {}
+        if self.ending:
+            return Verdict(error=self.ending)
+        if "error" in answer:
+            return Verdict(error=str(answer["error"]), traceback=str(answer.get("traceback", "")))
+        if "outputs" not in answer or self.exit_status:
+            return Verdict(error=_death(self.exit_status or 0))
+        return Verdict(outputs=answer["outputs"])
+
+    def close(self) -> None:
+        """Let go of the process's descriptors."""
+        self.closed = True
+        self.process.close()
+
+
+def _death(exit_status: int) -> str:
+    """How a process ended that gave no answer."""
+    if exit_status >= 0:
+        return f"its process ended without an answer (exit status {exit_status})"
+    name = signal.Signals(-exit_status).name
+    hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
+    return f"its process was killed by {name}{hint}"

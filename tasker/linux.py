@@ -1,0 +1,58 @@
+"""What the kernel offers for looking after processes and the standard library does not: a few calls, no policy."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_OOM_SCORE_OF_A_STEP = "500"
+"""Between the daemon's nought and the 1000 that asks to be killed first: out of memory, a step goes before tasker."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of descendants that lose theirs, so that none escapes by forking twice."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_parent(parent: int) -> None:
+    """End this process when `parent`, which forked it, ends; at once where it has ended already."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def offer_to_oom_killer() -> None:
+    """Have the kernel, where memory runs out, end this process before the one that started it."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE_OF_A_STEP)
+
+
+def children(pid: int) -> list[int]:
+    """The ids of the processes whose parent is `pid`; none where there is no such process any more."""
+    found: list[int] = []
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123 - on every step's path: a Path costs more than the read
+                found.extend(map(int, file.read().split()))
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """The ids of all processes below `pid`, parents before their children."""
+    found = children(pid)
+    for child in found:
+        found.extend(children(child))
+    return found
+
+
+def send(pid: int, signum: int) -> None:
+    """Signal a process, which may have ended meanwhile."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signum)

@@ -1,0 +1,86 @@
+"""Which step may start next, and which is passed over: decisions, without effects."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING
+
+from tasker.pipeline import LateArgument, OnFailure
+from tasker.references import references
+from tasker.run import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tasker.pipeline import Pipeline, Step
+    from tasker.run import StepRun
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A step that is passed over, and why."""
+
+    step: Step
+    reason: str
+
+
+class Order:
+    """The order of one run's steps: each comes up once, when all that it needs has ended."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._steps = {step.id: step for step in pipeline.steps}
+        self._index = {step.id: index for index, step in enumerate(pipeline.steps)}
+        self._graph = TopologicalSorter({step.id: step.needs for step in pipeline.steps})
+        self._graph.prepare()
+        self._ready: list[int] = []
+        self._ids = list(self._steps)
+        self._stopped = ""
+        self.ended: dict[str, StepRun] = {}
+
+    def stop(self, reason: str) -> None:
+        """From now on every step that has not started is passed over, for `reason`."""
+        self._stopped = self._stopped or reason
+
+    def end(self, step_run: StepRun) -> None:
+        """A step has ended, or was passed over: what needed it may come up."""
+        self.ended[step_run.step] = step_run
+        self._graph.done(step_run.step)
+        failed = step_run.status in {Status.FAILED, Status.INTERRUPTED}
+        if failed and self._steps[step_run.step].on_failure is OnFailure.STOP:
+            self.stop(f"step '{step_run.step}' {step_run.status}")
+
+    def next(self) -> Step | Skip | None:
+        """What comes up next, in the order of the file; `None` while everything left waits for a step that runs."""
+        for step_id in self._graph.get_ready():
+            heapq.heappush(self._ready, self._index[step_id])
+        if not self._ready:
+            return None
+        step = self._steps[self._ids[heapq.heappop(self._ready)]]
+        reason = next(self._reasons_to_skip(step), None)
+        return Skip(step, reason) if reason else step
+
+    @property
+    def finished(self) -> bool:
+        """Whether every step has ended or was passed over."""
+        return len(self.ended) == len(self._steps)
+
+    def _reasons_to_skip(self, step: Step) -> Iterator[str]:
+        if self._stopped:
+            yield self._stopped
+        if step.when is False:
+            yield "its `when` is false"
+        for needed in _outputs_read(step):
+            status = self.ended[needed].status
+            if status is not Status.SUCCEEDED:
+                yield f"it reads outputs of step '{needed}', which {_past(status)}"
+
+
+def _outputs_read(step: Step) -> list[str]:
+    late = [value for value in (step.when, *step.arguments.values()) if isinstance(value, LateArgument)]
+    return [reference.step for argument in late for reference in references(argument.value) if not reference.optional]
+
+
+def _past(status: Status) -> str:
+    return {Status.SKIPPED: "was skipped", Status.INTERRUPTED: "was interrupted"}.get(status, status.value)

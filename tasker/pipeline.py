@@ -1,0 +1,127 @@
+"""The immutable plan that a valid conf file comes to: `Pipeline`, its `Step`s, its `Schedule`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tasker.document.values import Object, Value
+
+DEFAULT_MAX_PARALLEL = 4
+"""Steps of one run that run at once where the file does not say: steps wait for disks and networks more than for cores."""
+
+
+class Overlap(StrEnum):
+    """What becomes of a slot that comes due while the pipeline's last run is still going."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    ALLOW = "allow"
+    REPLACE = "replace"
+
+
+class Catchup(StrEnum):
+    """Which of the slots missed while nothing was running are made up for."""
+
+    LATEST = "latest"
+    ALL = "all"
+    NONE = "none"
+
+
+class OnFailure(StrEnum):
+    """Whether a run goes on to later steps after a step has failed; the run has failed either way."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When a pipeline is due."""
+
+    cron: tuple[str, ...]
+    timezone: str = "UTC"
+    overlap: Overlap = Overlap.SKIP
+    catchup: Catchup = Catchup.LATEST
+    deadline: timedelta | None = None
+    """How late a slot may start; later, it is missed."""
+    jitter: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How often, and after which waits, a failed step is tried again."""
+
+    attempts: int = 1
+    """Tries in all, the first one included."""
+    delay: timedelta = timedelta(seconds=1)
+    backoff: float = 1.0
+    """What each wait is multiplied with to give the next."""
+    max_delay: timedelta = timedelta(hours=1)
+
+    def wait(self, attempt: int) -> timedelta:
+        """The time to wait after the failure of `attempt`, which counts from one."""
+        longest = self.max_delay.total_seconds()
+        try:
+            seconds = self.delay.total_seconds() * self.backoff ** (attempt - 1)
+        except OverflowError:
+            seconds = longest
+        return timedelta(seconds=min(seconds, longest))
+
+
+@dataclass(frozen=True, slots=True)
+class LateArgument:
+    """An argument with outputs of other steps in it: converted when these are known."""
+
+    value: Value
+    annotation: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One entry of a pipeline's `tasks`: a task, with its arguments."""
+
+    id: str
+    task: str
+    arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """What `run()` is called with: converted, or `LateArgument`."""
+    given: Object | None = None
+    """The arguments as the file has them, for showing."""
+    needs: tuple[str, ...] = ()
+    """Ids of the steps that must have ended before this one starts."""
+    when: bool | LateArgument = True
+    timeout: timedelta | None = None
+    retry: Retry = Retry()
+    on_failure: OnFailure = OnFailure.STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """One conf file, validated."""
+
+    name: str
+    steps: tuple[Step, ...]
+    revision: str = ""
+    description: str = ""
+    owner: str = ""
+    schedule: Schedule | None = None
+    params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    timeout: timedelta | None = None
+    max_parallel: int = DEFAULT_MAX_PARALLEL
+    secrets: frozenset[str] = frozenset()
+    """Values that may appear in no log, page or history."""
+    file: str = ""
+    """The conf file, as shown to people."""
+
+    def step(self, step_id: str) -> Step:
+        """The step with this id; raises `KeyError`."""
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise KeyError(step_id)

@@ -1,0 +1,370 @@
+"""One run: its steps in order, each in a process of its own, with retries and timeouts; each change is announced.
+
+It knows no log, page or database: whoever wants to know observes.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import selectors
+import signal
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tasker.attempt import Attempt, Verdict
+from tasker.clock import Clock
+from tasker.durations import format_duration
+from tasker.order import Order, Skip
+from tasker.process import Leftovers
+from tasker.run import Event, Fact, Level, Run, Status, StepRun
+from tasker.task import Context
+from tasker.worker import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from tasker.pipeline import Pipeline, Step
+    from tasker.registry import TaskRegistry
+
+DEFAULT_GRACE_S = 10.0
+"""Seconds between asking a step to end and killing it: a third of what Kubernetes gives a pod."""
+_LEFTOVER_POLL_S = 0.05
+"""Seconds between looks at what a step that is being ended has left behind: nothing tells when these end."""
+_LEVELS = {Event.STEP_FAILED: Level.ERROR, Event.RUN_FAILED: Level.ERROR} | dict.fromkeys(
+    (Event.STEP_RETRYING, Event.STEP_SKIPPED, Event.RUN_INTERRUPTED), Level.WARNING
+)
+_LOG_LEVELS = {str(level): level for level in Level}
+_RUN_EVENTS = {
+    Status.SUCCEEDED: Event.RUN_SUCCEEDED,
+    Status.FAILED: Event.RUN_FAILED,
+    Status.INTERRUPTED: Event.RUN_INTERRUPTED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """What sets one run of a pipeline apart from another."""
+
+    run_id: str
+    slot: datetime
+    workspace: Path
+    """A folder that is there already, and this run's own."""
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Variables that steps find beside those of the program."""
+
+
+class StopRequest:
+    """How the world outside, such as a signal handler, tells a run to stop."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+        """The signals that asked for it, in order; the second one no longer waits for the grace period."""
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+
+    def request(self, signum: int) -> None:
+        """Ask the run to stop."""
+        self.signals.append(signum)
+        os.write(self._write, b"!")
+
+    def fileno(self) -> int:
+        """The descriptor that is readable while a request has not been heard."""
+        return self._read
+
+    def hear(self) -> str:
+        """Take note of a request; the name of its signal."""
+        os.read(self._read, 1)
+        return signal.Signals(self.signals[-1]).name
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        os.close(self._read)
+        os.close(self._write)
+
+
+class Runner:
+    """Carries out one pipeline once."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        occasion: Occasion,
+        *,
+        tasks: TaskRegistry,
+        stop: StopRequest,
+        observers: Iterable[Callable[[Fact], None]] = (),
+        clock: Clock | None = None,
+        grace_s: float = DEFAULT_GRACE_S,
+    ) -> None:
+        self._pipeline = pipeline
+        self._occasion = occasion
+        self._tasks = tasks
+        self._observers = tuple(observers)
+        self._stop = stop
+        self._clock = clock or Clock()
+        self._grace_s = grace_s
+        self._order = Order(pipeline)
+        self._leftovers = Leftovers()
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_numbers = itertools.count()
+        self._running: dict[str, Attempt] = {}
+        self._waiting: dict[str, StepRun] = {}
+        """Steps between two attempts, with what they come to if there is no other."""
+        self._first_started: dict[str, float] = {}
+        self._halted = ""
+        """Why no step goes on: the run was interrupted or timed out."""
+
+    def run(self) -> Run:
+        """Run every step that may run; what became of them. A step that fails raises nothing."""
+        started = self._clock.monotonic()
+        self._announce(Event.RUN_STARTED, file=self._pipeline.file, slot=self._occasion.slot.isoformat())
+        self._selector.register(self._stop, selectors.EVENT_READ, self._on_stop)
+        if self._pipeline.timeout:
+            self._after(self._pipeline.timeout.total_seconds(), self._on_timeout)
+        try:
+            self._launch()
+            while not self._order.finished:
+                self._turn()
+        finally:
+            self._abandon()
+        return self._finish(self._clock.monotonic() - started)
+
+    def _turn(self) -> None:
+        """Wait for the next thing to happen, and act on it."""
+        wait = max(0.0, self._timers[0][0] - self._clock.monotonic()) if self._timers else None
+        for key, _ in self._selector.select(wait):
+            key.data()
+        while self._timers and self._timers[0][0] <= self._clock.monotonic():
+            heapq.heappop(self._timers)[2]()
+
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._timers, (self._clock.monotonic() + seconds, next(self._timer_numbers), action))
+
+    def _launch(self) -> None:
+        """Start every step that may start now."""
+        while len(self._running) + len(self._waiting) < self._pipeline.max_parallel:
+            match self._order.next():
+                case None:
+                    return
+                case Skip(step, reason):
+                    self._announce(Event.STEP_SKIPPED, step, reason=reason)
+                    self._order.end(StepRun(step=step.id, task=step.task, status=Status.SKIPPED, error=reason))
+                case step:
+                    self._start(step, 1)
+
+    def _start(self, step: Step, number: int) -> None:
+        now = self._clock.monotonic()
+        self._first_started.setdefault(step.id, now)
+        self._announce(Event.STEP_STARTED, step, number)
+        attempt = Attempt(self._job(step, number), now)
+        self._running[step.id] = attempt
+        self._selector.register(attempt.process.pidfd, selectors.EVENT_READ, partial(self._on_exit, attempt))
+        self._selector.register(attempt.process.messages, selectors.EVENT_READ, partial(self._on_messages, attempt))
+        for descriptor in attempt.streams:
+            self._selector.register(descriptor, selectors.EVENT_READ, partial(self._on_output, attempt, descriptor))
+        if step.timeout:
+            reason = f"it timed out after {format_duration(step.timeout)}"
+            self._after(step.timeout.total_seconds(), partial(self._end, attempt, reason))
+
+    def _job(self, step: Step, number: int) -> Job:
+        context = Context(
+            run_id=self._occasion.run_id,
+            pipeline=self._pipeline.name,
+            step=step.id,
+            attempt=number,
+            slot=self._occasion.slot,
+            workspace=self._occasion.workspace,
+            params=self._pipeline.params,
+        )
+        return Job(
+            step=step,
+            task=self._tasks.get(step.task),
+            context=context,
+            outputs={ended.step: ended.outputs for ended in self._order.ended.values()},
+            environment={**self._occasion.environment, "TASKER_STEP": step.id, "TASKER_ATTEMPT": str(number)},
+        )
+
+    def _on_messages(self, attempt: Attempt) -> None:
+        if attempt.closed:
+            return
+        for log in attempt.logged():
+            level, event = log.pop("level", Level.INFO), str(log.pop("event", ""))
+            self._announce(event, attempt.step, attempt.number, _LOG_LEVELS.get(level, Level.ERROR), **log)
+
+    def _on_output(self, attempt: Attempt, descriptor: int) -> None:
+        if attempt.closed:
+            return
+        lines, ended = attempt.read(descriptor)
+        self._announce_output(attempt, descriptor, lines)
+        if ended:
+            self._selector.unregister(descriptor)
+
+    def _announce_output(self, attempt: Attempt, descriptor: int, lines: list[str]) -> None:
+        for line in lines:
+            stream = attempt.streams[descriptor]
+            self._announce(Event.STEP_OUTPUT, attempt.step, attempt.number, line=line, stream=stream)
+
+    def _on_exit(self, attempt: Attempt) -> None:
+        self._selector.unregister(attempt.process.pidfd)
+        attempt.exit_status = attempt.process.wait()
+        self._settle(attempt)
+
+    def _settle(self, attempt: Attempt) -> None:
+        """End what the attempt left behind, at once or when its grace is over, and judge it."""
+        waits = attempt.ending and self._clock.monotonic() < attempt.kill_at
+        if waits and self._leftovers.find(self._living()):
+            self._after(_LEFTOVER_POLL_S, partial(self._settle, attempt))
+            return
+        killed = self._leftovers.kill(self._living())
+        self._on_messages(attempt)
+        registered = self._selector.get_map()
+        for descriptor in attempt.streams:
+            if descriptor in registered:
+                self._announce_output(attempt, descriptor, attempt.read_rest(descriptor))
+                self._selector.unregister(descriptor)
+        self._selector.unregister(attempt.process.messages)
+        attempt.close()
+        del self._running[attempt.step.id]
+        self._judge(attempt, killed)
+        self._launch()
+
+    def _living(self) -> set[int]:
+        return {each.process.pid for each in self._running.values() if each.exit_status is None}
+
+    def _judge(self, attempt: Attempt, killed: int) -> None:
+        step, verdict = attempt.step, attempt.verdict()
+        told = {"leftover_processes": killed} if killed else {}
+        step_run = self._step_run(attempt, verdict)
+        if verdict.error is None:
+            told |= {"outputs": dict(verdict.outputs)} if verdict.outputs else {}
+            self._announce(Event.STEP_SUCCEEDED, step, attempt.number, duration_s=step_run.duration_s, **told)
+            self._order.end(step_run)
+            return
+        told |= {"error": verdict.error, **({"traceback": verdict.traceback} if verdict.traceback else {})}
+        if attempt.number < step.retry.attempts and not self._halted:
+            self._retry(attempt, step_run, told)
+        else:
+            self._announce(Event.STEP_FAILED, step, attempt.number, duration_s=step_run.duration_s, **told)
+            self._order.end(step_run)
+
+    def _step_run(self, attempt: Attempt, verdict: Verdict) -> StepRun:
+        status = Status.SUCCEEDED if verdict.error is None else Status.FAILED
+        return StepRun(
+            step=attempt.step.id,
+            task=attempt.step.task,
+            status=Status.INTERRUPTED if attempt.ending and self._stop.signals else status,
+            attempts=attempt.number,
+            duration_s=round(self._clock.monotonic() - self._first_started[attempt.step.id], 3),
+            error=verdict.error,
+            outputs=verdict.outputs,
+        )
+
+    def _retry(self, attempt: Attempt, step_run: StepRun, told: dict[str, Any]) -> None:
+        step = attempt.step
+        delay = step.retry.wait(attempt.number).total_seconds()
+        self._announce(Event.STEP_RETRYING, step, attempt.number, delay_s=delay, **told)
+        self._waiting[step.id] = step_run
+
+        def start_again() -> None:
+            if self._waiting.pop(step.id, None):
+                self._start(step, attempt.number + 1)
+
+        self._after(delay, start_again)
+
+    def _on_stop(self) -> None:
+        reason = f"interrupted by {self._stop.hear()}"
+        if self._halted:
+            for attempt in self._running.values():
+                self._kill(attempt)
+        self._halt(reason)
+
+    def _on_timeout(self) -> None:
+        assert self._pipeline.timeout  # noqa: S101 - the timer is set only where there is one
+        self._halt(f"the run timed out after {format_duration(self._pipeline.timeout)}")
+
+    def _halt(self, reason: str) -> None:
+        """Start nothing more, and end what runs."""
+        self._halted = self._halted or reason
+        self._order.stop(reason)
+        for attempt in self._running.values():
+            self._end(attempt, reason)
+        for step_id, step_run in list(self._waiting.items()):
+            del self._waiting[step_id]
+            step = self._pipeline.step(step_id)
+            self._announce(Event.STEP_FAILED, step, step_run.attempts, error=step_run.error)
+            self._order.end(step_run)
+        self._launch()
+
+    def _end(self, attempt: Attempt, reason: str) -> None:
+        """Ask an attempt to end, and see to it that it does."""
+        if attempt.ending or attempt.exit_status is not None:
+            return
+        attempt.ending = reason
+        attempt.kill_at = self._clock.monotonic() + self._grace_s
+        attempt.process.signal(signal.SIGTERM)
+        self._after(self._grace_s, partial(self._kill, attempt))
+
+    def _kill(self, attempt: Attempt) -> None:
+        attempt.kill_at = self._clock.monotonic()
+        if attempt.exit_status is None:
+            attempt.process.signal(signal.SIGKILL)
+
+    def _abandon(self) -> None:
+        """Leave nothing running, whatever happened to the runner itself."""
+        for attempt in self._running.values():
+            self._kill(attempt)
+            if attempt.exit_status is None:
+                attempt.process.wait()
+            attempt.close()
+        self._leftovers.kill(set())
+        self._selector.close()
+
+    def _finish(self, duration_s: float) -> Run:
+        steps = tuple(self._order.ended[step.id] for step in self._pipeline.steps)
+        status = self._status(steps)
+        error = self._halted or next((f"step '{step.step}': {step.error}" for step in steps if _failed(step)), None)
+        duration_s = round(duration_s, 3)
+        self._announce(_RUN_EVENTS[status], duration_s=duration_s, **({"error": error} if error else {}))
+        return Run(
+            id=self._occasion.run_id,
+            pipeline=self._pipeline.name,
+            revision=self._pipeline.revision,
+            slot=self._occasion.slot,
+            status=status,
+            steps=steps,
+            duration_s=duration_s,
+        )
+
+    def _status(self, steps: tuple[StepRun, ...]) -> Status:
+        if self._stop.signals and self._halted:
+            return Status.INTERRUPTED
+        return Status.FAILED if self._halted or any(map(_failed, steps)) else Status.SUCCEEDED
+
+    def _announce(
+        self, event: str, step: Step | None = None, attempt: int | None = None, level: Level | None = None, **details: Any
+    ) -> None:
+        fact = Fact(
+            event=event,
+            at=self._clock.now(),
+            pipeline=self._pipeline.name,
+            revision=self._pipeline.revision,
+            run_id=self._occasion.run_id,
+            level=level or _LEVELS.get(event, Level.INFO),  # type: ignore[call-overload]  # a task's own words are no Event
+            step=step.id if step else None,
+            task=step.task if step else None,
+            attempt=attempt,
+            details=details,
+        )
+        for observe in self._observers:
+            observe(fact)
+
+
+def _failed(step_run: StepRun) -> bool:
+    return step_run.status in {Status.FAILED, Status.INTERRUPTED}

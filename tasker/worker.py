@@ -1,0 +1,147 @@
+"""What happens inside a step's process: the task is made, its late arguments bound, `run()` called, the answer sent.
+
+Not to be confused with `runner`, which is the other side of the channel.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tasker.conversion import Mismatch, convert
+from tasker.pipeline import LateArgument
+from tasker.references import MissingOutputError, resolved
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from tasker.channel import Sender
+    from tasker.pipeline import Step
+    from tasker.task import Context, Logger, Task
+
+OUTPUTS_LIMIT = 1024 * 1024
+"""Characters that the outputs of one step may have as JSON: what is larger belongs in a file, and its path here."""
+
+
+class StepStoppedError(BaseException):
+    """Raised inside `run()` where the step is told to end, so that its `finally` blocks still tidy up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Everything that one attempt at a step needs to know."""
+
+    step: Step
+    task: type[Task]
+    context: Context
+    outputs: Mapping[str, Mapping[str, Any]]
+    """What the steps that this one needs have handed on, by step id."""
+    environment: Mapping[str, str]
+    """Variables to set in the process beside those that it inherits."""
+
+
+def work(job: Job, sender: Sender) -> None:
+    """Carry out an attempt and send its answer: `{"outputs": …}` or `{"error": …, "traceback": …}`."""
+    signal.signal(signal.SIGTERM, _stop)
+    os.environ.update(job.environment)
+    tempfile.tempdir = None
+    try:
+        sender.send({"outputs": _outputs(_run(job, sender))})
+    except (StepStoppedError, KeyboardInterrupt):
+        sender.send({"error": "it was told to end"})
+    except SystemExit as error:
+        sender.send({"error": f"the task called sys.exit({error.code!r}) instead of answering"})
+    except _StepError as error:
+        sender.send({"error": str(error)})
+    except BaseException as error:  # noqa: BLE001 - whatever a task raises is a failed step, told with its traceback
+        sender.send({"error": _summary(error), "traceback": _traceback(error)})
+
+
+class _StepError(Exception):
+    """A failure for which the message says everything that a traceback would."""
+
+
+def _run(job: Job, sender: Sender) -> object:
+    arguments = {name: _argument(name, value, job) for name, value in job.step.arguments.items()}
+    task = job.task.__new__(job.task)
+    task.context = job.context
+    task.logger = _logger(sender)
+    task.__init__()  # type: ignore[misc]  # logger and context are there for the author's __init__, too
+    return task.run(**arguments)
+
+
+def _argument(name: str, value: object, job: Job) -> object:
+    if not isinstance(value, LateArgument):
+        return value
+    try:
+        return convert(resolved(value.value, job.outputs), value.annotation)
+    except Mismatch as mismatch:
+        reason = "; ".join(message for _, message in mismatch.problems)
+    except MissingOutputError as error:
+        reason = str(error)
+    message = f"argument '{name}': {reason}"
+    raise _StepError(message)
+
+
+def _outputs(answer: object) -> Mapping[str, Any]:
+    """The outputs that an answer of `run()` comes to; raises where it says that the step failed."""
+    if answer is None or answer is True:
+        return {}
+    if answer is False:
+        message = "run() answered False"
+        raise _StepError(message)
+    if is_dataclass(answer) and not isinstance(answer, type):
+        answer = asdict(answer)
+    if not isinstance(answer, Mapping):
+        message = f"run() answered a {type(answer).__name__}, not True, False, None or a mapping of outputs"
+        raise _StepError(message)
+    return _within_limit(answer)
+
+
+def _within_limit(outputs: Mapping[Any, Any]) -> Mapping[str, Any]:
+    import json  # noqa: PLC0415 - most steps have no outputs to measure
+
+    size = len(json.dumps(dict(outputs), default=str))
+    if size > OUTPUTS_LIMIT:
+        message = f"its outputs are {size} characters of JSON, over {OUTPUTS_LIMIT}: write a file and hand on its path"
+        raise _StepError(message)
+    return {str(key): value for key, value in outputs.items()}
+
+
+def _logger(sender: Sender) -> Logger:
+    """A structlog logger whose events become facts of the run."""
+    import structlog  # noqa: PLC0415 - loaded already wherever runs are logged
+
+    def deliver(_logger: object, method: str, event: dict[str, Any]) -> NoReturn:
+        traceback = {"traceback": _traceback(sys.exception())} if event.pop("exc_info", None) else {}
+        sender.send({"log": {"level": method, **event, **traceback}})
+        raise structlog.DropEvent
+
+    logger: Logger = structlog.wrap_logger(
+        None,
+        processors=[deliver],
+        wrapper_class=structlog.make_filtering_bound_logger(0),
+        cache_logger_on_first_use=True,
+    )
+    return logger
+
+
+def _stop(_signum: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise StepStoppedError
+
+
+def _summary(error: BaseException) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _traceback(error: BaseException | None) -> str:
+    import traceback  # noqa: PLC0415 - only failures pay for it
+
+    return "".join(traceback.format_exception(error)) if error is not None else ""
