@@ -35,7 +35,7 @@ lock: setup ## pin the newest dependencies that fit, with their hashes
 	  --output-file=requirements/dev.txt pyproject.toml
 
 bench: setup ## measure against peers; one table of ratios
-	@$(BIN)/python benchmarks/bench.py
+	@$(BIN)/python -m benchmarks
 
 build: setup ## make the wheel and the source archive in dist/
 	@$(BIN)/python -m build --no-isolation

@@ -1,0 +1,35 @@
+"""What holds for every test: tests agree from one machine to the next, and leave no trace on each other."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from tasker import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+settings.register_profile("explore", deadline=None)  # a busy machine is no fault of the code
+settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "explore")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the developer's shell sets for tasker is not part of a test."""
+    for name in list(os.environ):
+        if name.startswith("TASKER_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _registry_as_it_was() -> Iterator[None]:
+    """A task that a test defines is gone after the test."""
+    before = dict(registry._tasks)
+    yield
+    registry._tasks.clear()
+    registry._tasks.update(before)
