@@ -4,8 +4,33 @@ from __future__ import annotations
 
 import re
 
-_PREFIXES = "kmgtpezy"
-_SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*")
+_PREFIXES = {
+    "k": ("kilo", "kibi"),
+    "m": ("mega", "mebi"),
+    "g": ("giga", "gibi"),
+    "t": ("tera", "tebi"),
+    "p": ("peta", "pebi"),
+    "e": ("exa", "exbi"),
+    "z": ("zetta", "zebi"),
+    "y": ("yotta", "yobi"),
+}
+"""The letter of each power, and its names by 1000 and by 1024."""
+
+_SIZE = re.compile(r"\s*(?P<whole>[0-9]{1,30})(?:\.(?P<fraction>[0-9]{1,30}))?\s*(?P<unit>[A-Za-z]*)\s*")
+
+
+def _units() -> dict[str, int]:
+    """The bytes in one of each unit that the HOCON specification lists."""
+    units = dict.fromkeys(("", "B", "b", "byte", "bytes"), 1)
+    for power, (letter, (decimal, binary)) in enumerate(_PREFIXES.items(), start=1):
+        upper, by_thousands = letter.upper(), "kB" if letter == "k" else f"{letter.upper()}B"
+        units |= dict.fromkeys((by_thousands, f"{decimal}byte", f"{decimal}bytes"), 10 ** (3 * power))
+        names = (letter, upper, f"{upper}i", f"{upper}iB", f"{binary}byte", f"{binary}bytes")
+        units |= dict.fromkeys(names, 1 << (10 * power))
+    return units
+
+
+_UNITS = _units()
 
 
 class Size(int):
@@ -15,30 +40,10 @@ class Size(int):
 
     @classmethod
     def parse(cls, text: str) -> Size:
-        """Read a size; a bare letter or `…iB` counts by 1024, `…B` by 1000. Raises `ValueError`."""
+        """Read a size, cut to whole bytes; a bare letter or `…iB` counts by 1024, `…B` by 1000. Raises `ValueError`."""
         match = _SIZE.fullmatch(text)
-        factor = _factor(match["unit"]) if match else None
-        if match is None or factor is None:
+        if match is None or match["unit"] not in _UNITS:
             message = f"not a size: {text!r}"
             raise ValueError(message)
-        number = match["number"]
-        return cls(float(number) * factor if "." in number else int(number) * factor)
-
-
-def _factor(unit: str) -> int | None:
-    """The bytes in one `unit`, by the spellings that the HOCON specification lists; `None` for no unit of size."""
-    if unit in {"", "B", "b", "byte", "bytes"}:
-        return 1
-    for power, letter in enumerate(_PREFIXES, start=1):
-        if unit in {letter, letter.upper(), f"{letter.upper()}i", f"{letter.upper()}iB"}:
-            return 1024**power
-        if unit in {"kB" if letter == "k" else f"{letter.upper()}B"}:
-            return 1000**power
-    names = ("kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "yotta")
-    binary_names = ("kibi", "mebi", "gibi", "tebi", "pebi", "exbi", "zebi", "yobi")
-    for power, (decimal, binary) in enumerate(zip(names, binary_names, strict=True), start=1):
-        if unit in {f"{decimal}byte", f"{decimal}bytes"}:
-            return 1000**power
-        if unit in {f"{binary}byte", f"{binary}bytes"}:
-            return 1024**power
-    return None
+        fraction = match["fraction"] or ""
+        return cls(int(match["whole"] + fraction) * _UNITS[match["unit"]] // 10 ** len(fraction))
