@@ -1,0 +1,40 @@
+"""HOCON files to resolved trees in which every value knows its file, line and column."""
+
+from tasker.document.files import Folder, OutsideFolderError
+from tasker.document.limits import Limits
+from tasker.document.loading import Document, load
+from tasker.document.resolution import RUN_VARIABLES, Peek, Secrets, Variables
+from tasker.document.values import (
+    MASK,
+    Array,
+    Late,
+    Object,
+    OutputReference,
+    Scalar,
+    Source,
+    Span,
+    Value,
+    plain,
+)
+
+__all__ = [
+    "MASK",
+    "RUN_VARIABLES",
+    "Array",
+    "Document",
+    "Folder",
+    "Late",
+    "Limits",
+    "Object",
+    "OutputReference",
+    "OutsideFolderError",
+    "Peek",
+    "Scalar",
+    "Secrets",
+    "Source",
+    "Span",
+    "Value",
+    "Variables",
+    "load",
+    "plain",
+]

@@ -1,0 +1,609 @@
+"""A syntax tree to the resolved tree: what each key's definitions come to, once merged and substituted.
+
+Every key of an object is a `Cell`, which holds the definitions of that key in order and is evaluated when something
+asks for it, once. An object is a `Shape`: its keys are known before any of their values are, so that objects may refer
+into themselves. A substitution that reaches the cell it is written in, or an object around that cell, means what was
+defined there before it: the cell, cut off before the definition that holds the substitution.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
+
+from tasker.document.limits import VALUE_WEIGHT
+from tasker.document.syntax import Blank, Concatenation, Field, Fields, Include, Listing, Substitution
+from tasker.document.values import MASK, Array, Late, Object, OutputReference, Scalar, Span, Value
+from tasker.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from tasker.document.limits import Limits
+    from tasker.document.syntax import Node
+
+Peek: TypeAlias = "Callable[[str], str | None]"
+"""Asks for the text of another path of the document; `None` where there is none, or where it needs the asker."""
+
+Variables: TypeAlias = "Callable[[str, Peek], str | None]"
+"""Answers what a substitution means that the document does not define; `None` where nothing does."""
+
+Secrets: TypeAlias = "Callable[[str], str | None]"
+"""Answers a secret's value by its name."""
+
+RUN_VARIABLES = ("CWD", "PLATFORM", "TODAY", "RUN_ID", "RUN_TIME", "PIPELINE", "WORKSPACE", "CONF_DIR")
+"""The variables that every file may read, besides the environment."""
+
+
+class _Broken:
+    """Stands for a value that has a fault, which has been told: whatever is made of it is broken, too."""
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+
+
+@dataclass(eq=False, slots=True)
+class _Row:
+    """An array whose elements may hold shapes."""
+
+    span: Span
+    items: list[_Result]
+
+
+@dataclass(eq=False, slots=True)
+class _Shape:
+    """An object whose values are still to be evaluated."""
+
+    span: Span
+    cells: dict[str, _Cell]
+
+
+class _Origin(NamedTuple):
+    """The object that a file was included into: where the substitutions of that file look first."""
+
+    home: _Shape
+    path: tuple[str, ...]
+
+
+class _Definition(NamedTuple):
+    """One of the values that a key was given."""
+
+    node: Node | _Cell
+    span: Span
+    """The key, where this definition wrote it."""
+    adds: bool = False
+    outer: _Scope | None = None
+    origin: _Origin | None = None
+
+
+class _Cell:
+    """A key of an object, with its definitions in order."""
+
+    __slots__ = ("before", "busy", "definitions", "home", "limit", "path", "result")
+
+    def __init__(self, home: _Shape, path: tuple[str, ...], definitions: list[_Definition], limit: int = -1) -> None:
+        self.home = home
+        self.path = path
+        self.definitions = definitions
+        self.limit = limit
+        """How many of the definitions count; all of them where it is negative."""
+        self.before: dict[int, _Cell] = {}
+        self.busy = False
+        self.result: _Result | _Unknown = _UNKNOWN
+
+    def cut(self, limit: int) -> _Cell:
+        """The cell as it was before its definition number `limit`."""
+        if limit not in self.before:
+            self.before[limit] = _Cell(self.home, self.path, self.definitions, limit)
+        return self.before[limit]
+
+    @property
+    def span(self) -> Span:
+        """Where the key was last written."""
+        return self.definitions[-1].span
+
+
+class _Unknown:
+    """Stands for a result that nobody has asked for yet."""
+
+
+_UNKNOWN = _Unknown()
+
+
+class _Scope(NamedTuple):
+    """Where a node stands: in which definition of which cell, and in which file."""
+
+    cell: _Cell
+    index: int
+    outer: _Scope | None
+    origin: _Origin | None
+
+    def meant(self, cell: _Cell, *, last: bool) -> _Cell:
+        """The cell that a substitution here means where it reaches `cell`: what was before, where it is within it."""
+        if self._is(cell):
+            return self.cell.cut(self.index)
+        scope = self.outer if last else None
+        while scope is not None:
+            if scope._is(cell):
+                return scope.cell.cut(scope.index)
+            scope = scope.outer
+        return cell
+
+    def _is(self, cell: _Cell) -> bool:
+        return self.cell is cell or (self.cell.home is cell.home and self.cell.path == cell.path)
+
+
+class _Layer(NamedTuple):
+    """One object among those that are merged."""
+
+    content: Fields | Object | _Shape
+    scope: _Scope | None
+    origin: _Origin | None
+
+
+class _Layers(list[_Layer]):
+    """Objects to merge, later ones over earlier ones."""
+
+
+_Result: TypeAlias = "Value | _Row | _Shape | _Broken | None"
+_Piece: TypeAlias = "Value | _Row | _Layers | _Broken | None"
+
+
+class Resolver:
+    """Evaluates one document. `faults` are what it found wrong, `reads` what substitutions asked for."""
+
+    def __init__(
+        self,
+        included: Mapping[Include, Object | Fields],
+        variables: Variables,
+        secrets: Secrets,
+        limits: Limits,
+    ) -> None:
+        self.faults: list[Fault] = []
+        self.reads: set[tuple[str, ...]] = set()
+        self.variables: dict[str, str | None] = {}
+        self.secrets: dict[str, str] = {}
+        self._included = included
+        self._ask_variable = variables
+        self._ask_secret = secrets
+        self._limits = limits
+        self._merges = 0
+        self._links = 0
+        self._made: dict[int, Value | None] = {}
+        self._making: set[int] = set()
+        self._root = _Shape(Span.__new__(Span), {})
+
+    # The whole
+
+    def resolve(self, roots: Sequence[Object | Fields]) -> Object | None:
+        """The tree that `roots`, later ones over earlier ones, come to; `None` where too much is wrong."""
+        try:
+            self._root.span = roots[0].span
+            self._merge(self._root, (), [_Layer(root, None, None) for root in roots])
+            self._refuse_late_roots()
+            made = self._make(self._root, self._root.span, 0)
+            if isinstance(made, Object):
+                self._weigh(made, {})
+        except _StopError:
+            return None
+        return made if isinstance(made, Object) else None
+
+    def _refuse_late_roots(self) -> None:
+        for root in LATE_ROOTS:
+            if root in self._root.cells:
+                message = f"'{root}' cannot be a key of the document: ${{{root}....}} means something else"
+                self._tell("bad-value", self._root.cells[root].span, message, "choose another name")
+
+    # Cells
+
+    def _value(self, cell: _Cell, asker: Span) -> _Result:
+        """What the cell's definitions come to; `asker` is the substitution or the key that asks."""
+        if not isinstance(cell.result, _Unknown):
+            return cell.result
+        if cell.busy:
+            self._tell("substitution-cycle", asker, f"'{_dotted(cell.path)}' needs its own value")
+            return _Broken(asker)
+        cell.busy = True
+        with self._deeper(asker):
+            cell.result = self._combined(cell)
+        cell.busy = False
+        return cell.result
+
+    @contextmanager
+    def _deeper(self, span: Span) -> Iterator[None]:
+        """One evaluation within another."""
+        self._links += 1
+        if self._links > self._limits.links:
+            self._stop("too-deep", span, f"over {self._limits.links} substitutions and arrays lead one to the next")
+        yield
+        self._links -= 1
+
+    def _combined(self, cell: _Cell) -> _Result:
+        """The definitions from the last to the first that counts: objects merge, anything else ends the search."""
+        objects: list[_Layers] = []
+        added: list[_Result] = []
+        count = len(cell.definitions) if cell.limit < 0 else cell.limit
+        base: _Result = None
+        for index in range(count - 1, -1, -1):
+            definition = cell.definitions[index]
+            scope = _Scope(cell, index, definition.outer, definition.origin)
+            if definition.adds and not objects:
+                added.append(self._element(definition.node, scope))
+                continue
+            piece = self._piece(definition.node, scope, definition.span)
+            if piece is None:
+                continue
+            if isinstance(piece, _Layers) and not added:
+                objects.append(piece)
+                continue
+            base = self._shaped(piece)
+            break
+        if added:
+            return self._appended(base, added[::-1], cell, count)
+        if objects:
+            return self._merged([layer for layers in reversed(objects) for layer in layers], cell)
+        return base
+
+    def _appended(self, base: _Result, added: list[_Result], cell: _Cell, count: int) -> _Result:
+        """What `+=` makes of the array before it."""
+        span = cell.definitions[count - 1].span
+        if isinstance(base, _Broken):
+            return base
+        if base is not None and not isinstance(base, Array | _Row):
+            self._tell("mixed-concatenation", span, f"'+=' adds to an array, but '{_dotted(cell.path)}' is {_kind(base)}")
+            return _Broken(span)
+        items = list(base.items) if base is not None else []
+        self._count(len(items) + len(added), span)
+        return _Row(base.span if base is not None else span, items + [item for item in added if item is not None])
+
+    def _merged(self, layers: list[_Layer], cell: _Cell) -> _Shape | Object:
+        only = layers[0]
+        if len(layers) == 1 and not isinstance(only.content, Fields):
+            return only.content
+        shape = _Shape(layers[-1].content.span, {})
+        self._merge(shape, cell.path, layers, cell.home)
+        return shape
+
+    # Objects
+
+    def _merge(
+        self, shape: _Shape, path: tuple[str, ...], layers: Iterable[_Layer], home: _Shape | None = None
+    ) -> None:
+        """Fill `shape` with a cell for each key of `layers`."""
+        for content, scope, origin in layers:
+            for definition, key in self._definitions(content, scope, origin, home or shape, path):
+                self._count(1, definition.span)
+                cell = shape.cells.get(key)
+                if cell is None:
+                    shape.cells[key] = _Cell(home or shape, (*path, key), [definition])
+                else:
+                    cell.definitions.append(definition)
+
+    def _definitions(
+        self,
+        content: Fields | Object | _Shape,
+        scope: _Scope | None,
+        origin: _Origin | None,
+        home: _Shape,
+        path: tuple[str, ...],
+    ) -> Iterable[tuple[_Definition, str]]:
+        if isinstance(content, Object):
+            for key, value in content.fields.items():
+                yield _Definition(value, content.keys.get(key, content.span)), key
+        elif isinstance(content, _Shape):
+            for key, cell in content.cells.items():
+                yield _Definition(cell, cell.span), key
+        else:
+            for entry in content.entries:
+                if isinstance(entry, Field):
+                    yield _Definition(entry.node, entry.span, entry.adds, scope, origin), entry.key
+                else:
+                    included = self._included[entry]
+                    yield from self._definitions(included, scope, _Origin(home, path), home, path)
+
+    # Nodes
+
+    def _piece(self, node: Node | _Cell | Blank, scope: _Scope, asker: Span) -> _Piece:
+        """What a node comes to, objects still as layers to merge."""
+        if isinstance(node, _Cell):
+            return _layered(self._value(node, asker))
+        if isinstance(node, Value):
+            return _layered(node)
+        if isinstance(node, Substitution):
+            return _layered(self._substituted(node, scope))
+        if isinstance(node, Fields):
+            return _Layers([_Layer(node, scope, scope.origin)])
+        if isinstance(node, Blank):
+            return Scalar(node.span, node.text, node.text)
+        with self._deeper(node.span):
+            return self._listed(node, scope) if isinstance(node, Listing) else self._concatenated(node, scope)
+
+    def _listed(self, node: Listing, scope: _Scope) -> _Row:
+        row = _Row(node.span, [])
+        for item in node.items:
+            element = self._element(item, scope)
+            if element is not None:
+                row.items.append(element)
+        return row
+
+    def _element(self, node: Node | _Cell, scope: _Scope) -> _Result:
+        """What an element of an array comes to."""
+        return self._shaped(self._piece(node, scope, node.span))
+
+    def _shaped(self, piece: _Piece) -> _Result:
+        """Layers as an object of their own, that no path leads to."""
+        if not isinstance(piece, _Layers):
+            return piece
+        if len(piece) == 1 and not isinstance(piece[0].content, Fields):
+            return piece[0].content
+        shape = _Shape(piece[-1].content.span, {})
+        self._merge(shape, (), piece)
+        return shape
+
+    def _concatenated(self, node: Concatenation, scope: _Scope) -> _Piece:
+        pieces = [(part, self._piece(part, scope, part.span)) for part in node.parts]
+        there = [(part, piece) for part, piece in pieces if piece is not None]
+        solid = [(part, piece) for part, piece in there if not isinstance(part, Blank)]
+        for _, piece in solid:
+            if isinstance(piece, _Broken):
+                return piece
+        if not there:
+            return None
+        kinds = {_kind(piece) for _, piece in solid}
+        if not kinds & {"an array", "an object"}:
+            return self._joined([piece for _, piece in there], node.span)
+        if len(kinds) > 1:
+            return self._mixed(solid)
+        if kinds == {"an array"}:
+            return self._chained([piece for _, piece in solid], node.span)
+        return _Layers(layer for _, piece in solid if isinstance(piece, _Layers) for layer in piece)
+
+    def _mixed(self, solid: list[tuple[Node | Blank, _Piece]]) -> _Broken:
+        """Tell of the first part that does not go with the one before it."""
+        first = _kind(solid[0][1])
+        part, piece = next((part, piece) for part, piece in solid if _kind(piece) != first)
+        message = f"{_kind(piece)} stands beside {first}, and they cannot be joined"
+        self._tell("mixed-concatenation", part.span, message, "a comma or a new line may be missing between them")
+        return _Broken(part.span)
+
+    def _chained(self, pieces: list[_Piece], span: Span) -> _Row:
+        """Arrays side by side."""
+        items: list[_Result] = []
+        for piece in pieces:
+            if isinstance(piece, Array | _Row):
+                self._count(len(piece.items), span)
+                items.extend(piece.items)
+        return _Row(span, items)
+
+    def _joined(self, pieces: list[_Piece], span: Span) -> Scalar | Late:
+        """Strings side by side; with outputs among them they are joined when the outputs are known."""
+        parts: list[Scalar | OutputReference] = []
+        for piece in pieces:
+            if isinstance(piece, Late):
+                parts.extend(piece.parts)
+            elif isinstance(piece, Scalar):
+                parts.append(piece)
+        if sum(len(part.text) if isinstance(part, Scalar) else 1 for part in parts) > self._limits.weight:
+            self._stop("too-large", span, f"a string grows over {self._limits.weight >> 20} million characters")
+        if any(isinstance(part, OutputReference) for part in parts):
+            return Late(span, tuple(parts))
+        scalars = [part for part in parts if isinstance(part, Scalar)]
+        text = "".join(part.text for part in scalars)
+        masked = any(part.masked is not None for part in scalars)
+        shown = "".join(part.text if part.masked is None else part.masked for part in scalars)
+        return Scalar(span, text, text, shown if masked else None)
+
+    # Substitutions
+
+    def _substituted(self, node: Substitution, scope: _Scope) -> _Result:
+        late = LATE_ROOTS.get(node.path[0])
+        if late is not None:
+            return late(self, node)
+        result = self._looked_up(node, scope)
+        if result is None:
+            result = self._variable(node)
+        if result is None and not node.optional:
+            self._unresolved(node)
+            return _Broken(node.span)
+        return result
+
+    def _looked_up(self, node: Substitution, scope: _Scope) -> _Result:
+        """The value in the document: beneath the object that the file was included into, else at the top."""
+        if scope.origin is not None and (scope.origin.path or scope.origin.home is not self._root):
+            home, path = scope.origin
+            result = self._found(home, path + node.path, node.span, scope)
+            if result is not None:
+                return result
+        return self._found(self._root, node.path, node.span, scope)
+
+    def _found(self, home: _Shape, path: tuple[str, ...], asker: Span, scope: _Scope | None) -> _Result:
+        if home is self._root:
+            self.reads.add(path)
+        result: _Result = home
+        for depth, key in enumerate(path, start=1):
+            if isinstance(result, _Shape):
+                cell = result.cells.get(key)
+                if cell is None:
+                    return None
+                meant = scope.meant(cell, last=depth == len(path)) if scope and cell.home is home else cell
+                result = self._value(meant, asker)
+            elif isinstance(result, Object):
+                result = result.fields.get(key)
+            else:
+                return result if isinstance(result, _Broken) else None
+        return result
+
+    def _variable(self, node: Substitution) -> Scalar | None:
+        name = ".".join(node.path)
+        if name not in self.variables:
+            self.variables[name] = self._ask_variable(name, self._peek)
+        value = self.variables[name]
+        return None if value is None else Scalar(node.span, value, value)
+
+    def _peek(self, path: str) -> str | None:
+        keys = tuple(path.split("."))
+        self.reads.add(keys)
+        result: _Result = self._root
+        for key in keys:
+            if isinstance(result, _Shape):
+                cell = result.cells.get(key)
+                result = None if cell is None or cell.busy else self._value(cell, cell.span)
+            else:
+                result = result.fields.get(key) if isinstance(result, Object) else None
+        return result.text if isinstance(result, Scalar) and result.data is not None else None
+
+    def _unresolved(self, node: Substitution) -> None:
+        from difflib import get_close_matches  # noqa: PLC0415 - a document without faults does not pay for it
+
+        name = _dotted(node.path)
+        near = get_close_matches(name, [*self._known(), *RUN_VARIABLES, *_set(self.variables)], 1)
+        hint = f"did you mean '{near[0]}'?" if near else f"define it, or write ${{?{name}}} where it may be absent"
+        self._tell("unresolved-substitution", node.span, f"nothing is named '{name}', here or in the environment", hint)
+
+    def _known(self) -> list[str]:
+        """Paths of the document, as far as they are known without evaluating anything for it."""
+        names: list[str] = []
+        pending: list[tuple[str, _Shape | Object]] = [("", self._root)]
+        for prefix, owner in pending:
+            keys = owner.cells if isinstance(owner, _Shape) else owner.fields
+            for key, child in keys.items():
+                names.append(prefix + key)
+                value = child.result if isinstance(child, _Cell) else child
+                if isinstance(value, _Shape | Object) and len(pending) < _KNOWN_OBJECTS:
+                    pending.append((f"{prefix}{key}.", value))
+        return names
+
+    def output(self, node: Substitution) -> Late | _Broken:
+        """`${outputs.STEP.KEY}`."""
+        if len(node.path) == 1:
+            self._tell("unresolved-substitution", node.span, "this names no step", "write ${outputs.STEP.KEY}")
+            return _Broken(node.span)
+        reference = OutputReference(node.span, node.path[1], node.path[2:], node.optional)
+        return Late(node.span, (reference,))
+
+    def secret(self, node: Substitution) -> Scalar | _Broken | None:
+        """`${secret.NAME}`."""
+        name = ".".join(node.path[1:])
+        value = self._ask_secret(name) if name else None
+        if value is not None:
+            self.secrets[name] = value
+            return Scalar(node.span, value, value, MASK)
+        if node.optional:
+            return None
+        hint = "a secret is a file of that name in the secrets folder"
+        self._tell("unresolved-substitution", node.span, f"there is no secret named '{name}'", hint)
+        return _Broken(node.span)
+
+    # The tree
+
+    def _make(self, result: _Result, span: Span, depth: int) -> Value | None:
+        """The result with everything in it evaluated; `span` is what led to it."""
+        if isinstance(result, Value):
+            return result
+        if not isinstance(result, _Shape | _Row):
+            return None
+        if id(result) in self._making:
+            self._tell("substitution-cycle", span, "this holds itself, and would never end")
+            return None
+        if depth > self._limits.nesting:
+            self._too_deep(span)
+        if id(result) not in self._made:
+            self._making.add(id(result))
+            make = self._make_object if isinstance(result, _Shape) else self._make_array
+            self._made[id(result)] = make(result, depth)  # type: ignore[arg-type] # chosen by its type
+            self._making.discard(id(result))
+        return self._made[id(result)]
+
+    def _make_object(self, shape: _Shape, depth: int) -> Object:
+        fields: dict[str, Value] = {}
+        keys: dict[str, Span] = {}
+        for key, cell in shape.cells.items():
+            value = self._make(self._value(cell, cell.span), self._led_by(cell), depth + 1)
+            if value is not None:
+                fields[key] = value
+                keys[key] = cell.span
+        return Object(shape.span, fields, keys)
+
+    def _make_array(self, row: _Row, depth: int) -> Array:
+        items = (self._make(item, row.span, depth + 1) for item in row.items)
+        return Array(row.span, tuple(item for item in items if item is not None))
+
+    @staticmethod
+    def _led_by(cell: _Cell) -> Span:
+        node = cell.definitions[-1].node
+        return cell.span if isinstance(node, _Cell) else node.span
+
+    def _weigh(self, value: Value, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+        """What the value weighs, shared parts counted each time, and its levels; the innermost part over it is told."""
+        if isinstance(value, Scalar):
+            return VALUE_WEIGHT + len(value.text), 0
+        if not isinstance(value, Object | Array):
+            return VALUE_WEIGHT, 0
+        if id(value) not in known:
+            weight, levels = VALUE_WEIGHT, 0
+            for child in value.items if isinstance(value, Array) else value.fields.values():
+                more, below = self._weigh(child, known)
+                weight += more
+                levels = max(levels, below)
+            if weight > self._limits.weight:
+                self._stop("too-large", value.span, "with its substitutions made, this grows over the limit")
+            if levels > self._limits.nesting:
+                self._too_deep(value.span)
+            known[id(value)] = weight, levels + 1
+        return known[id(value)]
+
+    # Faults
+
+    def _count(self, merges: int, span: Span) -> None:
+        self._merges += merges
+        if self._merges > self._limits.merges:
+            self._stop("too-large", span, f"over {self._limits.merges} fields and elements come together by merging")
+
+    def _tell(self, code: str, span: Span, message: str, hint: str = "") -> None:
+        fault = Fault(code, span.place, message, hint)
+        if fault not in self.faults:
+            self.faults.append(fault)
+
+    def _too_deep(self, span: Span) -> NoReturn:
+        self._stop("too-deep", span, f"objects and arrays come to be nested over {self._limits.nesting} levels")
+
+    def _stop(self, code: str, span: Span, message: str) -> NoReturn:
+        self._tell(code, span, message)
+        raise _StopError
+
+
+class _StopError(Exception):
+    """The document is over a limit; the fault has been told, and nothing more is looked for."""
+
+
+LATE_ROOTS: Mapping[str, Callable[[Resolver, Substitution], Value | _Broken | None]] = {
+    "outputs": Resolver.output,
+    "secret": Resolver.secret,
+}
+"""What substitutions mean that no document defines, by the first key of their path."""
+
+_KNOWN_OBJECTS = 200
+"""Objects whose keys are offered as the nearest name."""
+
+
+def _layered(result: _Result) -> _Piece:
+    if isinstance(result, Object | _Shape):
+        return _Layers([_Layer(result, None, None)])
+    return result
+
+
+def _kind(piece: _Piece | _Result) -> str:
+    if isinstance(piece, _Layers | _Shape | Object):
+        return "an object"
+    if isinstance(piece, Array | _Row):
+        return "an array"
+    return "an output of a step" if isinstance(piece, Late) else "a string"
+
+
+def _set(variables: Mapping[str, str | None]) -> list[str]:
+    return [name for name, value in variables.items() if value is not None]
+
+
+def _dotted(path: Iterable[str]) -> str:
+    return ".".join(path)
