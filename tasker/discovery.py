@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tasker.registry import TaskRegistry
+    from tasker.task import Task
 
 ENTRY_POINT_GROUP = "tasker.tasks"
 """Under which installed packages name the modules that hold their tasks."""
@@ -38,6 +39,39 @@ class Discovery:
         self.faults.append(fault)
         for name in names:
             self.broken.setdefault(name, fault)
+
+
+class Catalogue:
+    """The tasks that a file may name: those of the registry, and, where it lacks one, those of installed packages."""
+
+    def __init__(self, registry: TaskRegistry, discovery: Discovery) -> None:
+        self.registry = registry
+        self.discovery = discovery
+        self._installed_loaded = False
+
+    def find(self, name: str) -> type[Task] | None:
+        """The task of this name, if there is one."""
+        if not self.registry.has(name):
+            self.load_installed()
+        return self.registry.get(name) if self.registry.has(name) else None
+
+    def broken(self, name: str) -> Fault | None:
+        """Why the task of this name cannot be used, if a module that would bring it could not be taken in."""
+        return self.discovery.broken.get(name)
+
+    def names(self) -> list[str]:
+        """The names of all tasks, sorted."""
+        self.load_installed()
+        return self.registry.registered()
+
+    def load_installed(self) -> None:
+        """Take in what installed packages offer, once: it means reading the metadata of every one of them."""
+        if self._installed_loaded:
+            return
+        self._installed_loaded = True
+        found = discover_installed(self.registry)
+        self.discovery.faults += found.faults
+        self.discovery.broken |= found.broken
 
 
 def shipped_tasks() -> Path:

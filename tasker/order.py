@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
+from tasker.conversion import Mismatch, convert
 from tasker.pipeline import LateArgument, OnFailure
-from tasker.references import references
+from tasker.references import MissingOutputError, references, resolved
 from tasker.run import Status
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Skip:
-    """A step that is passed over, and why."""
+class Pass:
+    """A step that does not start, and why: it is skipped, or has failed already."""
 
     step: Step
+    status: Status
     reason: str
 
 
@@ -51,33 +53,43 @@ class Order:
         if failed and self._steps[step_run.step].on_failure is OnFailure.STOP:
             self.stop(f"step '{step_run.step}' {step_run.status}")
 
-    def next(self) -> Step | Skip | None:
+    def next(self) -> Step | Pass | None:
         """What comes up next, in the order of the file; `None` while everything left waits for a step that runs."""
         for step_id in self._graph.get_ready():
             heapq.heappush(self._ready, self._index[step_id])
         if not self._ready:
             return None
         step = self._steps[self._ids[heapq.heappop(self._ready)]]
-        reason = next(self._reasons_to_skip(step), None)
-        return Skip(step, reason) if reason else step
+        return next(self._passes(step), step)
 
     @property
     def finished(self) -> bool:
         """Whether every step has ended or was passed over."""
         return len(self.ended) == len(self._steps)
 
-    def _reasons_to_skip(self, step: Step) -> Iterator[str]:
+    def _passes(self, step: Step) -> Iterator[Pass]:
+        """The reasons, if any, for which the step does not start."""
         if self._stopped:
-            yield self._stopped
-        if step.when is False:
-            yield "its `when` is false"
-        for needed in _outputs_read(step):
+            yield Pass(step, Status.SKIPPED, self._stopped)
+        for needed in _steps_read(step):
             status = self.ended[needed].status
             if status is not Status.SUCCEEDED:
-                yield f"it reads outputs of step '{needed}', which {_past(status)}"
+                yield Pass(step, Status.SKIPPED, f"it reads outputs of step '{needed}', which {_past(status)}")
+        try:
+            if not self._when(step):
+                yield Pass(step, Status.SKIPPED, "its `when` is false")
+        except (MissingOutputError, Mismatch) as error:
+            yield Pass(step, Status.FAILED, f"'when': {error}")
+
+    def _when(self, step: Step) -> bool:
+        if isinstance(step.when, bool):
+            return step.when
+        outputs = {ended.step: ended.outputs for ended in self.ended.values()}
+        return bool(convert(resolved(step.when.value, outputs), step.when.annotation))
 
 
-def _outputs_read(step: Step) -> list[str]:
+def _steps_read(step: Step) -> list[str]:
+    """The steps whose outputs the step cannot do without."""
     late = [value for value in (step.when, *step.arguments.values()) if isinstance(value, LateArgument)]
     return [reference.step for argument in late for reference in references(argument.value) if not reference.optional]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tasker.attempt import Attempt, Verdict
 from tasker.clock import Clock
 from tasker.durations import format_duration
-from tasker.order import Order, Skip
+from tasker.order import Order, Pass
 from tasker.process import Leftovers
 from tasker.run import Event, Fact, Level, Run, Status, StepRun
 from tasker.task import Context
@@ -40,6 +40,7 @@ _LEVELS = {Event.STEP_FAILED: Level.ERROR, Event.RUN_FAILED: Level.ERROR} | dict
     (Event.STEP_RETRYING, Event.STEP_SKIPPED, Event.RUN_INTERRUPTED), Level.WARNING
 )
 _LOG_LEVELS = {str(level): level for level in Level}
+_PASS_EVENTS = {Status.SKIPPED: (Event.STEP_SKIPPED, "reason"), Status.FAILED: (Event.STEP_FAILED, "error")}
 _RUN_EVENTS = {
     Status.SUCCEEDED: Event.RUN_SUCCEEDED,
     Status.FAILED: Event.RUN_FAILED,
@@ -153,9 +154,10 @@ class Runner:
             match self._order.next():
                 case None:
                     return
-                case Skip(step, reason):
-                    self._announce(Event.STEP_SKIPPED, step, reason=reason)
-                    self._order.end(StepRun(step=step.id, task=step.task, status=Status.SKIPPED, error=reason))
+                case Pass(step, status, reason):
+                    event, key = _PASS_EVENTS[status]
+                    self._announce(event, step, **{key: reason})
+                    self._order.end(StepRun(step=step.id, task=step.task, status=status, error=reason))
                 case step:
                     self._start(step, 1)
 

@@ -1,0 +1,95 @@
+"""Facts and faults to JSON lines, by structlog: an observer of runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from tasker.masking import Masker
+from tasker.run import Event, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, MutableMapping
+    from datetime import datetime
+
+    from tasker.faults import Fault
+    from tasker.run import Fact
+
+_SEVERITIES = {level: number for number, level in enumerate(Level)}
+
+
+@contextmanager
+def _without_rich() -> Iterator[None]:
+    """Keep structlog from importing rich, which would double the time to start and is of no use in JSON."""
+    if "rich" in sys.modules:
+        yield
+        return
+    sys.modules["rich"] = None  # type: ignore[assignment]  # the documented way to make an import fail
+    try:
+        yield
+    finally:
+        del sys.modules["rich"]
+
+
+with _without_rich():
+    import structlog
+
+
+class JsonLog:
+    """Writes one JSON object a line, whole; the only writer of its stream."""
+
+    def __init__(self, stream: BinaryIO, *, level: Level = Level.INFO, secrets: Iterable[str] = ()) -> None:
+        """Write what is of `level` or above to `stream`, with the secrets masked."""
+        self._least = _SEVERITIES[level]
+        masker = Masker(secrets)
+
+        def mask(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+            return masker.mask(event)  # type: ignore[no-any-return]  # a mapping stays a mapping
+
+        self._logger = structlog.wrap_logger(
+            structlog.BytesLogger(stream),
+            processors=[mask, structlog.processors.JSONRenderer(_json)],
+            wrapper_class=structlog.BoundLogger,
+        )
+
+    def observe(self, fact: Fact) -> None:
+        """Log a fact of a run."""
+        if _SEVERITIES[fact.level] < self._least:
+            return
+        names = {
+            "pipeline": fact.pipeline,
+            "revision": fact.revision,
+            "run_id": fact.run_id,
+            "step": fact.step,
+            "task": fact.task,
+            "attempt": fact.attempt,
+        }
+        head = _head(fact.at, fact.level, fact.event)
+        present = {key: value for key, value in names.items() if value is not None}
+        details = {key if key not in {*head, *names} else f"{key}_": value for key, value in fact.details.items()}
+        self._write(head | present | details)
+
+    def fault(self, fault: Fault, at: datetime) -> None:
+        """Log that a configuration is not valid."""
+        place = {"file": fault.place.file, "line": fault.place.line, "column": fault.place.column}
+        told = {"code": fault.code, "error": str(fault), "hint": fault.hint}
+        level = Level(fault.severity)
+        self._write(_head(at, level, Event.CONFIG_INVALID) | place | told)
+
+    def _write(self, record: dict[str, Any]) -> None:
+        event = record.pop("event")
+        self._logger.msg(event, **record)
+
+
+def _head(at: datetime, level: Level, event: str) -> dict[str, Any]:
+    timestamp = at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {"timestamp": timestamp, "level": str(level), "event": str(event)}
+
+
+def _json(record: MutableMapping[str, Any], default: Callable[[Any], Any]) -> bytes:
+    """The record with `event` in its place behind the level; what JSON does not know by structlog's own fallback."""
+    first = ("timestamp", "level", "event")
+    ordered = {key: record[key] for key in first} | record
+    return json.dumps(ordered, default=default, ensure_ascii=False).encode(errors="backslashreplace")

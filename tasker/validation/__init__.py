@@ -1,0 +1,159 @@
+"""A document and the tasks that there are, to a pipeline or every fault.
+
+After this nothing about the configuration can fail: what a run still finds out is only what its steps hand on.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tasker.document.values import Object, plain
+from tasker.nearest import nearest
+from tasker.pipeline import LateArgument, Pipeline, Step
+from tasker.references import references
+from tasker.validation.arguments import check_types, read_arguments, read_signature
+from tasker.validation.bounds import AtLeast, MoreThan
+from tasker.validation.findings import Findings, suggestion
+from tasker.validation.needs import check_outputs, read_needs
+from tasker.validation.schedules import read_schedule
+from tasker.validation.steps import read_defaults, read_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from tasker.discovery import Catalogue
+    from tasker.document import Document
+    from tasker.faults import Fault
+    from tasker.signature import Signature
+    from tasker.task import Task
+    from tasker.validation.steps import Entry
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Names of pipelines stand in file names, labels of metrics and the names of Kubernetes objects."""
+_PLAIN_KEYS: dict[str, Any] = {
+    "name": str,
+    "description": str,
+    "owner": str,
+    "timeout": Annotated[timedelta, MoreThan(timedelta())],
+    "max_parallel": Annotated[int, AtLeast(1)],
+}
+NOT_YET = ("for_each", "on_failure", "on_success", "finally", "resume", "workspace")
+RESERVED_KEYS = (*_PLAIN_KEYS, "schedule", "params", "defaults", "tasks", *NOT_YET)
+_NEAR_MISS = 0.8
+"""How like a reserved key a variable of the author's must be to be taken for a slip: `shedule`, not `source`."""
+
+
+def validate(document: Document, *, stem: str, catalogue: Catalogue, now: datetime) -> tuple[Pipeline | None, list[Fault]]:
+    """The pipeline that a document describes, or `None` and everything that is wrong with it.
+
+    `stem` is the name of its file without the ending; `now` is where the search for slots begins.
+    """
+    findings = Findings()
+    root = document.root
+    _check_keys(document, findings)
+    found = findings.section(_part(root, _PLAIN_KEYS), _PLAIN_KEYS, "a pipeline")
+    if "schedule" in root.fields:
+        found["schedule"] = read_schedule(root.fields["schedule"], now, findings)
+    pipeline = Pipeline(
+        **{**found, "name": _name(root, found.get("name", stem), findings)},
+        steps=_steps(root, catalogue, findings),
+        params=_params(root, findings),
+        revision=document.revision,
+        secrets=frozenset(document.secrets.values()),
+        file=document.files[0][0] if document.files else "",
+    )
+    return (None if findings.faults else pipeline), findings.faults
+
+
+def _part(root: Object, keys: Mapping[str, Any]) -> Object:
+    return Object(root.span, {key: root.fields[key] for key in keys if key in root.fields}, root.keys)
+
+
+def _name(root: Object, name: str, findings: Findings) -> str:
+    if not _NAME.fullmatch(name):
+        hint = "letters, digits, '.', '_' and '-', beginning with a letter or digit; at most 100"
+        place = root.fields["name"].place if "name" in root.fields else root.place
+        findings.add("bad-value", place, "a pipeline cannot be named like this", hint)
+    return name
+
+
+def _check_keys(document: Document, findings: Findings) -> None:
+    root = document.root
+    read = {path[0] for path in document.reads}
+    for key in root.fields:
+        if key in NOT_YET:
+            findings.add("not-yet", root.key_place(key), f"'{key}' is not supported by this version")
+        elif key not in RESERVED_KEYS and key not in read and (near := nearest(key, RESERVED_KEYS, likeness=_NEAR_MISS)):
+            message = f"'{key}' is no key of a pipeline, and nothing reads it"
+            findings.add("misspelt-key", root.key_place(key), message, f"did you mean '{near}'?")
+
+
+def _params(root: Object, findings: Findings) -> Mapping[str, Any]:
+    value = root.fields.get("params")
+    if value is None:
+        return MappingProxyType({})
+    findings.read(value, dict, "'params'")
+    return MappingProxyType(plain(value)) if isinstance(value, Object) else MappingProxyType({})
+
+
+def _steps(root: Object, catalogue: Catalogue, findings: Findings) -> tuple[Step, ...]:
+    if "tasks" not in root.fields:
+        near = suggestion("tasks", [key for key in root.fields if key not in RESERVED_KEYS])
+        hint = near if near.startswith("did") else "tasks = [{ name = …, args { … } }]"
+        findings.add("missing-key", root.place, "a pipeline needs the key 'tasks'", hint)
+        return ()
+    defaults = read_defaults(root.fields["defaults"], findings) if "defaults" in root.fields else None
+    entries = read_entries(root.fields["tasks"], defaults, findings)
+    needs = read_needs(entries, findings)
+    signatures = {entry.id: _signature(entry, catalogue, findings) for entry in entries}
+    check_outputs(entries, needs, signatures, findings)
+    return tuple(_step(entry, needs[entry.id], signatures, findings) for entry in entries)
+
+
+def _signature(entry: Entry, catalogue: Catalogue, findings: Findings) -> Signature | None:
+    task = _task(entry, catalogue, findings) if entry.task else None
+    return read_signature(entry, task, findings) if task is not None else None
+
+
+def _task(entry: Entry, catalogue: Catalogue, findings: Findings) -> type[Task] | None:
+    if broken := catalogue.broken(entry.task):
+        message = f"the task '{entry.task}' cannot be used: {broken.message}"
+        findings.add(broken.code, entry.place, message, f"see {broken.place}")
+        return None
+    if (task := catalogue.find(entry.task)) is None:
+        message = f"no task is named '{entry.task}'"
+        findings.add("unknown-task", entry.place, message, suggestion(entry.task, catalogue.names()))
+    return task
+
+
+def _step(
+    entry: Entry, needs: tuple[str, ...], signatures: Mapping[str, Signature | None], findings: Findings
+) -> Step:
+    expected = signatures[entry.id]
+    arguments: dict[str, Any] = {}
+    if expected is not None:
+        arguments = read_arguments(entry, expected, findings)
+        check_types(arguments, signatures, expected, findings)
+    return Step(
+        id=entry.id,
+        task=entry.task,
+        arguments=MappingProxyType(arguments),
+        given=entry.args,
+        needs=needs,
+        when=_when(entry, findings),
+        **entry.settings,
+    )
+
+
+def _when(entry: Entry, findings: Findings) -> bool | LateArgument:
+    value = entry.given.fields.get("when")
+    if value is None:
+        return True
+    if next(references(value), None) is not None:
+        return LateArgument(value, bool)
+    when = findings.read(value, bool, "'when'")
+    return True if when is None else bool(when)
