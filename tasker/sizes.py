@@ -42,8 +42,9 @@ class Size(int):
     def parse(cls, text: str) -> Size:
         """Read a size, cut to whole bytes; a bare letter or `…iB` counts by 1024, `…B` by 1000. Raises `ValueError`."""
         match = _SIZE.fullmatch(text)
-        if match is None or match["unit"] not in _UNITS:
+        unit = _UNITS.get(match["unit"]) if match else None
+        if match is None or unit is None or (match["fraction"] and unit == 1):
             message = f"not a size: {text!r}"
             raise ValueError(message)
         fraction = match["fraction"] or ""
-        return cls(int(match["whole"] + fraction) * _UNITS[match["unit"]] // 10 ** len(fraction))
+        return cls(int(match["whole"] + fraction) * unit // 10 ** len(fraction))
