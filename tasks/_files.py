@@ -16,13 +16,17 @@ from uuid import uuid4
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import NoReturn
+
+WORKSPACE_MARKER = ".tasker-workspace"
+"""The file that tells a run's workspace from any other folder; it is never packed or sent with what is in there."""
 
 DRAFT_SUFFIX = ".tasker-draft"
 """How the name of an unfinished file ends."""
 
 _CHUNK_BYTES = 1 << 20
 _NAME_CHARACTERS = 40
-"""How much of the target's name a draft repeats: at four bytes a character it stays under the 255 that names may have."""
+"""How much of the target's name a draft repeats: at four bytes a character, the whole stays below 255 bytes."""
 
 
 @contextmanager
@@ -71,6 +75,38 @@ def same_content(one: Path, other: Path) -> bool:
     return True
 
 
+def entries_below(folder: Path) -> list[Path]:
+    """The files, folders and links below a folder, sorted, without drafts and markers; links are not followed.
+
+    Raises `OSError` where a folder cannot be read, rather than leaving out what is in it.
+    """
+    found: list[Path] = []
+    for root, folders, files in os.walk(folder, onerror=_raise):
+        found += (Path(root, name) for name in (*folders, *files) if not _is_ours(name))
+    return sorted(found)
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether `path` is `folder` or in it, once all links on the way are followed."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def require_folder(folder: Path, argument: str) -> None:
+    """Raise `NotADirectoryError`, which names the argument, unless `folder` is one."""
+    if not folder.is_dir():
+        found = "is not a folder" if folder.exists() else "does not exist"
+        message = f"`{argument}` {found}: {folder}"
+        raise NotADirectoryError(message)
+
+
+def _is_ours(name: str) -> bool:
+    return name == WORKSPACE_MARKER or name.endswith(DRAFT_SUFFIX)
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
+
+
 def _open_draft(target: Path) -> tuple[Path, int]:
     """A new, empty draft, and the descriptor that holds its lock: who can lock a draft knows its writer is gone."""
     while True:
@@ -86,10 +122,10 @@ def _open_draft(target: Path) -> tuple[Path, int]:
 def _sweep(target: Path) -> None:
     """Remove the drafts of `target` whose writers are gone."""
     start = f".{target.name[:_NAME_CHARACTERS]}."
-    for name in os.listdir(target.parent):
-        if name.startswith(start) and name.endswith(DRAFT_SUFFIX):
+    for sibling in target.parent.iterdir():
+        if sibling.name.startswith(start) and sibling.name.endswith(DRAFT_SUFFIX):
             with suppress(OSError):
-                _remove_abandoned(target.with_name(name))
+                _remove_abandoned(sibling)
 
 
 def _remove_abandoned(draft: Path) -> None:
