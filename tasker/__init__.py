@@ -1,11 +1,19 @@
 """tasker: a configuration-driven orchestrator. A HOCON file, a folder of tasks, one process."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from tasker.errors import ClassNotRegisteredException, TaskerError
 from tasker.registry import TaskRegistry, registry
 from tasker.sizes import Size
-from tasker.task import Context, Task
+from tasker.task import WORKSPACE_MARKER, Context, Task
+
+if TYPE_CHECKING:
+    from tasker.tasker import Tasker
 
 __all__ = [
+    "WORKSPACE_MARKER",
     "ClassNotRegisteredException",
     "Context",
     "Size",
@@ -15,3 +23,13 @@ __all__ = [
     "TaskerError",
     "registry",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`Tasker` is imported when it is asked for: a module of tasks needs none of what it brings."""
+    if name != "Tasker":
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from tasker.tasker import Tasker  # noqa: PLC0415
+
+    return Tasker

@@ -7,11 +7,10 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tasker.masking import Masker
 from tasker.run import Event, Level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping
     from datetime import datetime
 
     from tasker.faults import Fault
@@ -40,17 +39,12 @@ with _without_rich():
 class JsonLog:
     """Writes one JSON object a line, whole; the only writer of its stream."""
 
-    def __init__(self, stream: BinaryIO, *, level: Level = Level.INFO, secrets: Iterable[str] = ()) -> None:
-        """Write what is of `level` or above to `stream`, with the secrets masked."""
+    def __init__(self, stream: BinaryIO, *, level: Level = Level.INFO) -> None:
+        """Write what is of `level` or above to `stream`."""
         self._least = _SEVERITIES[level]
-        masker = Masker(secrets)
-
-        def mask(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-            return masker.mask(event)  # type: ignore[no-any-return]  # a mapping stays a mapping
-
         self._logger = structlog.wrap_logger(
             structlog.BytesLogger(stream),
-            processors=[mask, structlog.processors.JSONRenderer(_json)],
+            processors=[structlog.processors.JSONRenderer(_json)],
             wrapper_class=structlog.BoundLogger,
         )
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tasker.attempt import Attempt, Verdict
 from tasker.clock import Clock
 from tasker.durations import format_duration
+from tasker.masking import Masker
 from tasker.order import Order, Pass
 from tasker.process import Leftovers
 from tasker.run import Event, Fact, Level, Run, Status, StepRun
@@ -110,6 +111,7 @@ class Runner:
         self._stop = stop
         self._clock = clock or Clock()
         self._grace_s = grace_s
+        self._masker = Masker(pipeline.secrets)
         self._order = Order(pipeline)
         self._leftovers = Leftovers()
         self._selector = selectors.DefaultSelector()
@@ -264,7 +266,7 @@ class Runner:
             status=Status.INTERRUPTED if attempt.ending and self._stop.signals else status,
             attempts=attempt.number,
             duration_s=round(self._clock.monotonic() - self._first_started[attempt.step.id], 3),
-            error=verdict.error,
+            error=self._masker.mask(verdict.error),
             outputs=verdict.outputs,
         )
 
@@ -353,7 +355,7 @@ class Runner:
         self, event: str, step: Step | None = None, attempt: int | None = None, level: Level | None = None, **details: Any
     ) -> None:
         fact = Fact(
-            event=event,
+            event=self._masker.mask(event),
             at=self._clock.now(),
             pipeline=self._pipeline.name,
             revision=self._pipeline.revision,
@@ -362,7 +364,7 @@ class Runner:
             step=step.id if step else None,
             task=step.task if step else None,
             attempt=attempt,
-            details=details,
+            details=self._masker.mask(details),
         )
         for observe in self._observers:
             observe(fact)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+WORKSPACE_MARKER = ".tasker-workspace"
+"""The file that makes a folder a workspace: what has none, tasker never clears."""
+
+
 class Logger(Protocol):
     """What `self.logger` answers to: structlog's way, an event and the facts that go with it."""
 
@@ -50,6 +54,16 @@ class Context:
     params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
+class _LoggerOutsideOfRuns:
+    """Gives an instance that no runner made, as in an author's own test, structlog's default logger."""
+
+    def __get__(self, task: object, owner: type) -> Logger:
+        import structlog  # noqa: PLC0415 - whoever runs a task has it loaded already
+
+        logger: Logger = structlog.get_logger()
+        return logger
+
+
 class Task:
     """A kind of work. Subclass it, write `run()`, put the file into a task folder: that is all.
 
@@ -64,10 +78,11 @@ class Task:
     requires: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Modules that `run()` imports and that may be absent, each with what to install: `{"sqlglot": "tasker[lineage]"}`."""
 
-    logger: Logger
-    """Logs with the names of the run, pipeline and step bound; there once the runner has made the instance."""
+    logger: Logger = _LoggerOutsideOfRuns()  # type: ignore[assignment]  # mypy does not see instances through it
+    """Logs with the names of the run, pipeline and step bound."""
 
     context: Context
+    """The run that the task is part of; set by the runner, before `__init__`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Enter the class into the registry, unless it is only a base for others and has no `run()`."""

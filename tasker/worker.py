@@ -68,11 +68,16 @@ class _StepError(Exception):
 
 def _run(job: Job, sender: Sender) -> object:
     arguments = {name: _argument(name, value, job) for name, value in job.step.arguments.items()}
+    log = _Log(sender)
     task = job.task.__new__(job.task)
     task.context = job.context
-    task.logger = _logger(sender)
+    task.logger = log.logger()
     task.__init__()  # type: ignore[misc]  # logger and context are there for the author's __init__, too
-    return task.run(**arguments)
+    answer = task.run(**arguments)
+    if answer is False:
+        reason = f"run() answered False{log.last_error and f': {log.last_error}'}"
+        raise _StepError(reason)
+    return answer
 
 
 def _argument(name: str, value: object, job: Job) -> object:
@@ -89,12 +94,9 @@ def _argument(name: str, value: object, job: Job) -> object:
 
 
 def _outputs(answer: object) -> Mapping[str, Any]:
-    """The outputs that an answer of `run()` comes to; raises where it says that the step failed."""
+    """The outputs that an answer of `run()` comes to; raises where it is none."""
     if answer is None or answer is True:
         return {}
-    if answer is False:
-        message = "run() answered False"
-        raise _StepError(message)
     if is_dataclass(answer) and not isinstance(answer, type):
         answer = asdict(answer)
     if not isinstance(answer, Mapping):
@@ -113,22 +115,31 @@ def _within_limit(outputs: Mapping[Any, Any]) -> Mapping[str, Any]:
     return {str(key): value for key, value in outputs.items()}
 
 
-def _logger(sender: Sender) -> Logger:
-    """A structlog logger whose events become facts of the run."""
-    import structlog  # noqa: PLC0415 - loaded already wherever runs are logged
+class _Log:
+    """Turns what a task logs into messages, and remembers what it last called an error."""
 
-    def deliver(_logger: object, method: str, event: dict[str, Any]) -> NoReturn:
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self.last_error = ""
+
+    def logger(self) -> Logger:
+        """A structlog logger that logs to here."""
+        import structlog  # noqa: PLC0415 - loaded already wherever runs are logged
+
+        def deliver(_logger: object, method: str, event: dict[str, Any]) -> NoReturn:
+            self._deliver(method, event)
+            raise structlog.DropEvent
+
+        wrapper = structlog.make_filtering_bound_logger(0)
+        logger: Logger = structlog.wrap_logger(None, processors=[deliver], wrapper_class=wrapper)
+        return logger
+
+    def _deliver(self, method: str, event: dict[str, Any]) -> None:
         traceback = {"traceback": _traceback(sys.exception())} if event.pop("exc_info", None) else {}
-        sender.send({"log": {"level": method, **event, **traceback}})
-        raise structlog.DropEvent
-
-    logger: Logger = structlog.wrap_logger(
-        None,
-        processors=[deliver],
-        wrapper_class=structlog.make_filtering_bound_logger(0),
-        cache_logger_on_first_use=True,
-    )
-    return logger
+        if method == "error":
+            facts = ", ".join(f"{key}={value}" for key, value in event.items() if key != "event")
+            self.last_error = f"{event.get('event', '')}{facts and f' ({facts})'}"
+        self._sender.send({"log": {"level": method, **event, **traceback}})
 
 
 def _stop(_signum: int, _frame: FrameType | None) -> None:

@@ -6,11 +6,12 @@ Not to be confused with `folder`, the conf folder on a disk: here is only what i
 from __future__ import annotations
 
 import posixpath
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from tasker.document.reader import SyntaxFaultError, read
-from tasker.document.values import Source, Span
+from tasker.document.reader import FaultError, read
+from tasker.document.values import Source
 from tasker.errors import TaskerError
 from tasker.faults import Fault, Place
 
@@ -31,8 +32,8 @@ class OutsideFolderError(TaskerError):
 class Folder(Protocol):
     """Where files come from. Paths are relative to the conf folder, with slashes."""
 
-    def read(self, path: str, limit: int) -> bytes:
-        """The file's bytes, or its first `limit + 1` where it has more. Raises `OSError`, `OutsideFolderError`."""
+    def read(self, path: str) -> bytes:
+        """The file's bytes, or the first of them where it is over the limit. Raises `OSError`, `OutsideFolderError`."""
 
     def shown(self, path: str) -> str:
         """The file's name for people."""
@@ -53,120 +54,121 @@ class Files:
 
     def load(self, path: str) -> Object | Fields | None:
         """Read the file of that name and all that it includes; `None` where it has faults."""
+        shown = self.folder.shown(path)
         try:
-            content = self.folder.read(path, self.limits.file_size)
+            return self._take(path, self.folder.read(path), (path,))
         except OutsideFolderError:
-            self._tell("include-refused", Place(self.folder.shown(path)), "this leads out of the conf folder")
+            fault = Fault("include-refused", Place(shown), "this leads out of the conf folder")
         except OSError as error:
-            self._tell("unreadable", Place(self.folder.shown(path)), f"the file cannot be read: {_reason(error)}")
-        else:
-            return self._take(path, content, (path,))
+            fault = Fault("unreadable", Place(shown), f"the file cannot be read: {_reason(error)}")
+        except FaultError as error:
+            fault = error.fault
+        self.faults.append(fault)
         return None
 
     def follow(self, includes: tuple[Include, ...], path: str, chain: tuple[str, ...]) -> None:
         """Read what the file `path` includes; `chain` leads to it from the first file."""
         for include in includes:
-            target = self._target(include, path)
-            if target is not None:
-                root = self._include(include, target, chain)
+            try:
+                root = self._include(include, _target(include, path), chain)
+            except FaultError as error:
+                self.faults.append(error.fault)
+            else:
                 if root is not None:
                     self.included[include] = root
 
-    def _target(self, include: Include, path: str) -> str | None:
-        """The path of what is included, where it may be."""
-        name = include.name
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
-        if "://" in name or name.startswith(("data:", "file:", "classpath:")):
-            self._refuse(include, "an include reads files of the conf folder, and nothing from elsewhere")
-        elif name.startswith("/"):
-            self._refuse(include, "an include names a file relative to the one that it stands in, not an absolute path")
-        elif target.startswith("..") and (target + "/").startswith("../"):
-            self._refuse(include, "the include leads out of the conf folder")
-        elif not name.strip() or target == "." or not name.isprintable():
-            self._refuse(include, "the include names no file")
-        else:
-            return target
-        return None
-
     def _include(self, include: Include, target: str, chain: tuple[str, ...]) -> Object | Fields | None:
+        """The root of what is included; `None` where its faults have been told already."""
         for candidate in (target, f"{target}.conf", f"{target}.json"):
             if candidate in chain:
-                return self._cycle(include, candidate, chain)
+                names = [self.folder.shown(path) for path in (*chain[chain.index(candidate) :], candidate)]
+                raise _fault(include, "include-cycle", f"the file includes itself: {' -> '.join(names)}")
             if candidate in self._roots:
                 return self._roots[candidate]
-            try:
-                content = self.folder.read(candidate, self.limits.file_size)
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-                continue
-            except OutsideFolderError:
-                return self._refuse(include, "the include leads out of the conf folder")
-            except OSError as error:
-                message = f"the included file cannot be read: {_reason(error)}"
-                return self._tell("unreadable", include.span.place, message)
-            return self._within(include, candidate, content, chain)
-        return self._missing(include, target, chain)
+            content = self._content(include, candidate)
+            if content is not None:
+                self._refuse_too_many(include, chain)
+                return self._take(candidate, content, (*chain, candidate))
+        shown = self.folder.shown(target)
+        tried = "" if posixpath.splitext(target)[1] in (".conf", ".json") else f", {shown}.conf or {shown}.json"
+        hint = f"it is included by {' -> '.join(map(self.folder.shown, chain))}" if len(chain) > 1 else ""
+        raise _fault(include, "include-missing", f"there is no file {shown}{tried}", hint)
 
-    def _within(
-        self, include: Include, path: str, content: bytes, chain: tuple[str, ...]
-    ) -> Object | Fields | None:
-        if len(self.digests) >= self.limits.files or len(chain) >= _LONGEST_CHAIN:
-            return self._tell("too-large", include.span.place, f"over {self.limits.files} files, or {_LONGEST_CHAIN} in a row, include one another")
-        return self._take(path, content, (*chain, path))
+    def _content(self, include: Include, path: str) -> bytes | None:
+        """The content of the file, or `None` where there is no such file."""
+        try:
+            return self.folder.read(path)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+        except OutsideFolderError:
+            raise _refused(include, "the include leads out of the conf folder") from None
+        except OSError as error:
+            raise _fault(include, "unreadable", f"the included file cannot be read: {_reason(error)}") from None
 
-    def _take(self, path: str, content: bytes, chain: tuple[str, ...]) -> Object | Fields | None:
-        """Read a file's content as text, as HOCON, and then what it includes."""
-        from hashlib import sha256  # noqa: PLC0415 - OpenSSL takes its time to load; a listing of names does not need it
+    def _refuse_too_many(self, include: Include, chain: tuple[str, ...]) -> None:
+        if len(self.digests) >= self.limits.files:
+            raise _fault(include, "too-large", f"over {self.limits.files} files are read together")
+        if len(chain) >= self.limits.include_depth:
+            raise _fault(include, "too-deep", f"over {self.limits.include_depth} files include one the next")
+
+    def _take(self, path: str, content: bytes, chain: tuple[str, ...]) -> Object | Fields:
+        """Read a file's content as text, as HOCON, and then what it includes. Raises `FaultError`."""
+        from hashlib import sha256  # noqa: PLC0415 - OpenSSL takes its time to load
 
         shown = self.folder.shown(path)
         self._roots[path] = None
-        self._size += len(content)
-        if len(content) > self.limits.file_size:
-            return self._tell("too-large", Place(shown), f"the file is larger than {self.limits.file_size} bytes")
-        if self._size > self.limits.total_size:
-            message = f"with this file, what is read together is larger than {self.limits.total_size} bytes"
-            return self._tell("too-large", Place(shown), message)
+        self._refuse_too_large(len(content), shown)
         self.digests[shown] = sha256(content).hexdigest()
-        text = self._decoded(content, shown)
-        if text is None:
-            return None
-        try:
-            reading = read(Source(shown, text), self.limits)
-        except SyntaxFaultError as error:
-            self.faults.append(error.fault)
-            return None
+        reading = read(Source(shown, _decoded(content, shown)), self.limits)
         self._roots[path] = reading.root
         self.follow(reading.includes, path, chain)
         return reading.root
 
-    def _decoded(self, content: bytes, shown: str) -> str | None:
-        try:
-            return content.decode("utf-8")
-        except UnicodeDecodeError as error:
-            before = Source(shown, content[: error.start].decode("utf-8") + "?")
-            place = Span(before, len(before.text) - 1, len(before.text)).place
-            hint = "is it UTF-16? save it as UTF-8" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "save it as UTF-8"
-            return self._tell("encoding", place, f"the byte 0x{content[error.start]:02x} is not UTF-8 text", hint)
-
-    def _cycle(self, include: Include, target: str, chain: tuple[str, ...]) -> None:
-        names = [self.folder.shown(path) for path in (*chain[chain.index(target) :], target)]
-        self._tell("include-cycle", include.span.place, f"the file includes itself: {' -> '.join(names)}")
-
-    def _missing(self, include: Include, target: str, chain: tuple[str, ...]) -> None:
-        shown = self.folder.shown(target)
-        tried = "" if posixpath.splitext(target)[1] in (".conf", ".json") else f", {shown}.conf or {shown}.json"
-        hint = f"it is included by {' -> '.join(map(self.folder.shown, chain))}" if len(chain) > 1 else ""
-        self._tell("include-missing", include.span.place, f"there is no file {shown}{tried}", hint)
-
-    def _refuse(self, include: Include, message: str) -> None:
-        hint = 'write the name of a file beside this one: include "_defaults.conf"'
-        self._tell("include-refused", include.span.place, message, hint)
-
-    def _tell(self, code: str, place: Place, message: str, hint: str = "") -> None:
-        self.faults.append(Fault(code, place, message, hint))
+    def _refuse_too_large(self, size: int, shown: str) -> None:
+        self._size += size
+        limits = self.limits
+        if size > limits.file_size:
+            message = f"the file is larger than {limits.file_size} bytes"
+        elif self._size > limits.total_size:
+            message = f"with this file, what is read together is larger than {limits.total_size} bytes"
+        else:
+            return
+        raise FaultError(Fault("too-large", Place(shown), message))
 
 
-_LONGEST_CHAIN = 20
-"""Files that include one the next; each takes a few frames of the stack."""
+def _target(include: Include, path: str) -> str:
+    """The path of what the file `path` includes. Raises `FaultError` where it may not."""
+    name = include.name
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+    if re.match(r"[a-z]+://|(?:data|file|classpath):", name, re.IGNORECASE):
+        raise _refused(include, "an include reads files of the conf folder, and nothing from elsewhere")
+    if name.startswith("/"):
+        raise _refused(include, "an include names a file relative to the one it stands in, by no absolute path")
+    if target == ".." or target.startswith("../"):
+        raise _refused(include, "the include leads out of the conf folder")
+    if target == "." or not name.strip() or not name.isprintable():
+        raise _refused(include, "the include names no file")
+    return target
+
+
+def _decoded(content: bytes, shown: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8")
+        place = Source(shown, before + "?").place(len(before), len(before) + 1)
+        hint = "is it UTF-16? save it as UTF-8" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "save it as UTF-8"
+        message = f"the byte 0x{content[error.start]:02x} is not UTF-8 text"
+        raise FaultError(Fault("encoding", place, message, hint)) from None
+
+
+def _refused(include: Include, message: str) -> FaultError:
+    hint = 'write the name of a file beside this one: include "_defaults.conf"'
+    return _fault(include, "include-refused", message, hint)
+
+
+def _fault(include: Include, code: str, message: str, hint: str = "") -> FaultError:
+    return FaultError(Fault(code, include.span.place, message, hint))
 
 
 def _reason(error: OSError) -> str:

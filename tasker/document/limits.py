@@ -15,12 +15,16 @@ class Limits:
     """Bytes in a file and everything it includes."""
     files: int = 100
     """Files that one document may be made of."""
+    include_depth: int = 20
+    """Files that include one the next; each takes a few frames of the stack."""
     nesting: int = 64
     """Levels of objects and arrays, as written and as resolved; whoever walks the tree may recurse."""
     links: int = 60
     """Substitutions, and arrays around them, that lead one to the next; each takes up to ten frames of the stack."""
     merges: int = 500_000
     """Fields and elements that merging, including and joining may copy; about a second of work."""
+    faults: int = 100
+    """Faults after which resolving gives up: who has so many mends those first."""
     weight: int = 32 << 20
     """What the resolved tree weighs with every shared part counted each time: `VALUE_WEIGHT` a value, 1 a character."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasker.document.files import Files, Folder
 from tasker.document.limits import Limits
-from tasker.document.reader import SyntaxFaultError, read_override
+from tasker.document.reader import FaultError, read_override
 from tasker.document.resolution import Resolver
 from tasker.document.values import Object, Source
 from tasker.errors import InvalidFileError
@@ -85,7 +85,7 @@ def _overrides(overrides: Mapping[str, str], files: Files, limits: Limits) -> li
         text = f"{path}={value}"
         try:
             reading = read_override(Source(f"--set {text}", text), limits)
-        except SyntaxFaultError as error:
+        except FaultError as error:
             files.faults.append(error.fault)
             continue
         files.follow(reading.includes, "", ())

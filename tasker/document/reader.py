@@ -36,7 +36,8 @@ _PLAIN_VALUE = re.compile(rf'[{_WHITE}]*+(?:"([^"\\\n]*+)"(?!")|({_WORDS}))(?=[{
 _KEY_WORD = re.compile(rf'(?:[^{_WHITE}\n"$\\`{{}}\[\]:=,#/.+*?!@&^]|/(?!/))++')
 _QUOTED = re.compile(r'"((?:[^"\\\n]++|\\[^\n])*+)"')
 _TRIPLE = re.compile(r'"""(.*?"*)"""(?!")', re.DOTALL)
-_ESCAPE = re.compile(r'\\(?:(["\\/bfnrt])|u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|.)')
+_PAIR = r"u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+_ESCAPE = re.compile(rf'\\(?:(["\\/bfnrt])|{_PAIR}|u([0-9a-fA-F]{{4}})|.)')
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 _WORD_VALUES: dict[str, bool | None] = {"true": True, "false": False, "null": None}
@@ -46,8 +47,8 @@ _MANY_DIGITS = 300
 _QUOTE_IT = "put a value with this character in double quotes"
 
 
-class SyntaxFaultError(Exception):
-    """Reading stopped at a fault; `fault` says where and why."""
+class FaultError(Exception):
+    """Reading a file stopped at a fault; `fault` says where and why."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -63,19 +64,19 @@ class Reading:
 
 
 def read(source: Source, limits: Limits) -> Reading:
-    """Read a whole file. Raises `SyntaxFaultError`."""
+    """Read a whole file. Raises `FaultError`."""
     reader = _Reader(source, limits)
     return Reading(reader.document(), tuple(reader.includes))
 
 
 def read_override(source: Source, limits: Limits) -> Reading:
-    """Read `path=value`, where a value that is not HOCON is taken as a string. Raises `SyntaxFaultError`."""
+    """Read `path=value`, where a value that is not HOCON is taken as a string. Raises `FaultError`."""
     reader = _Reader(source, limits)
     return Reading(reader.override(), tuple(reader.includes))
 
 
 def read_path(source: Source, limits: Limits) -> tuple[str, ...]:
-    """Read a path such as `schedule.timezone`. Raises `SyntaxFaultError`."""
+    """Read a path such as `schedule.timezone`. Raises `FaultError`."""
     return tuple(key for key, _ in _Reader(source, limits).path(""))
 
 
@@ -112,7 +113,7 @@ class _Reader:
             node = self._value("")
             if self._skip() < len(self.text):
                 self._fail(self.at, "this is more than one value")
-        except SyntaxFaultError:
+        except FaultError:
             del self.includes[:]
             text = self.text[start:].strip()
             node = Scalar(self._span(start, len(self.text)), text, text)
@@ -468,7 +469,7 @@ class _Reader:
         return f"'{_short(word[0].split()[0] if word else rest[0])}'"
 
     def _fail(self, at: int, message: str, hint: str = "", *, code: str = "syntax", length: int = 1) -> NoReturn:
-        raise SyntaxFaultError(Fault(code, self._span(at, at + length).place, message, hint))
+        raise FaultError(Fault(code, self._span(at, at + length).place, message, hint))
 
     def _span(self, start: int, end: int) -> Span:
         return Span(self.source, start, end)

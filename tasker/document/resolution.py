@@ -115,23 +115,19 @@ class _Scope(NamedTuple):
     """Where a node stands: in which definition of which cell, and in which file."""
 
     cell: _Cell
-    index: int
+    number: int
+    """Which of the cell's definitions, from nought."""
     outer: _Scope | None
     origin: _Origin | None
 
     def meant(self, cell: _Cell, *, last: bool) -> _Cell:
         """The cell that a substitution here means where it reaches `cell`: what was before, where it is within it."""
-        if self._is(cell):
-            return self.cell.cut(self.index)
-        scope = self.outer if last else None
+        scope: _Scope | None = self
         while scope is not None:
-            if scope._is(cell):
-                return scope.cell.cut(scope.index)
-            scope = scope.outer
+            if scope.cell.home is cell.home and scope.cell.path == cell.path:
+                return scope.cell.cut(scope.number)
+            scope = scope.outer if last else None
         return cell
-
-    def _is(self, cell: _Cell) -> bool:
-        return self.cell is cell or (self.cell.home is cell.home and self.cell.path == cell.path)
 
 
 class _Layer(NamedTuple):
@@ -160,10 +156,10 @@ class Resolver:
         secrets: Secrets,
         limits: Limits,
     ) -> None:
-        self.faults: list[Fault] = []
         self.reads: set[tuple[str, ...]] = set()
         self.variables: dict[str, str | None] = {}
         self.secrets: dict[str, str] = {}
+        self._faults: dict[Fault, None] = {}
         self._included = included
         self._ask_variable = variables
         self._ask_secret = secrets
@@ -173,6 +169,11 @@ class Resolver:
         self._made: dict[int, Value | None] = {}
         self._making: set[int] = set()
         self._root = _Shape(Span.__new__(Span), {})
+
+    @property
+    def faults(self) -> list[Fault]:
+        """What was found wrong, each fault once."""
+        return list(self._faults)
 
     # The whole
 
@@ -251,7 +252,8 @@ class Resolver:
         if isinstance(base, _Broken):
             return base
         if base is not None and not isinstance(base, Array | _Row):
-            self._tell("mixed-concatenation", span, f"'+=' adds to an array, but '{_dotted(cell.path)}' is {_kind(base)}")
+            message = f"'+=' adds to an array, but '{_dotted(cell.path)}' is {_kind(base)}"
+            self._tell("mixed-concatenation", span, message)
             return _Broken(span)
         items = list(base.items) if base is not None else []
         self._count(len(items) + len(added), span)
@@ -359,7 +361,7 @@ class Resolver:
             return self._chained([piece for _, piece in solid], node.span)
         return _Layers(layer for _, piece in solid if isinstance(piece, _Layers) for layer in piece)
 
-    def _mixed(self, solid: list[tuple[Node | Blank, _Piece]]) -> _Broken:
+    def _mixed(self, solid: Sequence[tuple[Node | Blank, _Piece]]) -> _Broken:
         """Tell of the first part that does not go with the one before it."""
         first = _kind(solid[0][1])
         part, piece = next((part, piece) for part, piece in solid if _kind(piece) != first)
@@ -462,15 +464,17 @@ class Resolver:
         self._tell("unresolved-substitution", node.span, f"nothing is named '{name}', here or in the environment", hint)
 
     def _known(self) -> list[str]:
-        """Paths of the document, as far as they are known without evaluating anything for it."""
+        """Some paths of the document, as far as they are known without evaluating anything for it."""
         names: list[str] = []
         pending: list[tuple[str, _Shape | Object]] = [("", self._root)]
         for prefix, owner in pending:
             keys = owner.cells if isinstance(owner, _Shape) else owner.fields
             for key, child in keys.items():
                 names.append(prefix + key)
+                if len(names) >= _KNOWN_NAMES:
+                    return names
                 value = child.result if isinstance(child, _Cell) else child
-                if isinstance(value, _Shape | Object) and len(pending) < _KNOWN_OBJECTS:
+                if isinstance(value, _Shape | Object):
                     pending.append((f"{prefix}{key}.", value))
         return names
 
@@ -561,9 +565,9 @@ class Resolver:
             self._stop("too-large", span, f"over {self._limits.merges} fields and elements come together by merging")
 
     def _tell(self, code: str, span: Span, message: str, hint: str = "") -> None:
-        fault = Fault(code, span.place, message, hint)
-        if fault not in self.faults:
-            self.faults.append(fault)
+        self._faults[Fault(code, span.place, message, hint)] = None
+        if len(self._faults) >= self._limits.faults:
+            raise _StopError
 
     def _too_deep(self, span: Span) -> NoReturn:
         self._stop("too-deep", span, f"objects and arrays come to be nested over {self._limits.nesting} levels")
@@ -583,8 +587,8 @@ LATE_ROOTS: Mapping[str, Callable[[Resolver, Substitution], Value | _Broken | No
 }
 """What substitutions mean that no document defines, by the first key of their path."""
 
-_KNOWN_OBJECTS = 200
-"""Objects whose keys are offered as the nearest name."""
+_KNOWN_NAMES = 500
+"""Names among which the nearest is sought; comparing takes its time."""
 
 
 def _layered(result: _Result) -> _Piece:

@@ -43,6 +43,8 @@ _PLAIN_KEYS: dict[str, Any] = {
 }
 NOT_YET = ("for_each", "on_failure", "on_success", "finally", "resume", "workspace")
 RESERVED_KEYS = (*_PLAIN_KEYS, "schedule", "params", "defaults", "tasks", *NOT_YET)
+_REVISION_LENGTH = 12
+"""Digits of a document's digest that a log repeats on every line: as many as git shows of a commit."""
 _NEAR_MISS = 0.8
 """How like a reserved key a variable of the author's must be to be taken for a slip: `shedule`, not `source`."""
 
@@ -62,7 +64,7 @@ def validate(document: Document, *, stem: str, catalogue: Catalogue, now: dateti
         **{**found, "name": _name(root, found.get("name", stem), findings)},
         steps=_steps(root, catalogue, findings),
         params=_params(root, findings),
-        revision=document.revision,
+        revision=document.revision[:_REVISION_LENGTH],
         secrets=frozenset(document.secrets.values()),
         file=document.files[0][0] if document.files else "",
     )

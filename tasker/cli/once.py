@@ -1,0 +1,87 @@
+"""`tasker once FILE…`: validate and run now, in the foreground."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasker.cli import options
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from tasker.project import Loaded, Project
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser("once", help="validate and run now, in the foreground", description=__doc__)
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a conf file; several run one after the other")
+    options.add_flag(parser, "--dry-run", help="validate, and show what would run in which order")
+    options.add_file_options(parser)
+    options.add_run_options(parser)
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Validate all files, then run them; nothing runs where one has a fault."""
+    project = options.project(arguments)
+    overrides = options.pairs(arguments.set, "--set")
+    all_loaded = [project.load(Path(file), overrides) for file in arguments.files]
+    console = arguments.log_format == "console" or (arguments.log_format == "auto" and sys.stdout.isatty())
+    if _report(project, all_loaded, console=console):
+        return 2
+    if arguments.dry_run:
+        for loaded in all_loaded:
+            _show_plan(loaded)
+        return 0
+    statuses = list(_run_all(project, all_loaded, arguments, console=console))
+    return max(statuses)
+
+
+def _run_all(project: Project, all_loaded: list[Loaded], arguments: argparse.Namespace, *, console: bool) -> Iterator[int]:
+    """Run one after the other until a signal stops one; their exit statuses."""
+    from tasker.foreground import run_logged, run_watched  # noqa: PLC0415 - a dry run needs no log
+    from tasker.run import Level  # noqa: PLC0415
+
+    for loaded in all_loaded:
+        status = run_watched(project, loaded) if console else run_logged(project, loaded, Level(arguments.log_level))
+        yield status
+        if status > 1:
+            return
+
+
+def _report(project: Project, all_loaded: list[Loaded], *, console: bool) -> bool:
+    """Tell the faults of the files and of task modules; whether there are any in the files."""
+    faults = [fault for loaded in all_loaded for fault in loaded.faults]
+    told = [*project.catalogue.discovery.faults, *faults]
+    if told and console:
+        from tasker.reports import report  # noqa: PLC0415
+
+        for line in report(told, colour=sys.stderr.isatty()):
+            print(line, file=sys.stderr)  # noqa: T201 - a command line speaks by printing
+    elif told:
+        from tasker.clock import Clock  # noqa: PLC0415
+        from tasker.logs import JsonLog  # noqa: PLC0415
+
+        log = JsonLog(sys.stdout.buffer)
+        for fault in told:
+            log.fault(fault, Clock().now())
+    return bool(faults)
+
+
+def _show_plan(loaded: Loaded) -> None:
+    """Print the steps, one JSON object a line, in an order in which they could run one by one."""
+    import json  # noqa: PLC0415 - only for a dry run
+    from graphlib import TopologicalSorter  # noqa: PLC0415
+
+    from tasker.document.values import plain  # noqa: PLC0415
+
+    assert loaded.pipeline is not None  # noqa: S101 - there were no faults
+    for step_id in TopologicalSorter({step.id: step.needs for step in loaded.pipeline.steps}).static_order():
+        step = loaded.pipeline.step(step_id)
+        args = plain(step.given, masked=True) if step.given is not None else {}
+        told = {"pipeline": loaded.pipeline.name, "step": step.id, "task": step.task, "needs": step.needs, "args": args}
+        print(json.dumps(told, ensure_ascii=False, default=str))  # noqa: T201 - the answer of the command

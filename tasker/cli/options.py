@@ -1,0 +1,116 @@
+"""Options that commands share, each with its environment variable, and what they come to."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tasker.errors import UsageError
+from tasker.run import Level
+from tasker.runner import DEFAULT_GRACE_S
+
+if TYPE_CHECKING:
+    import argparse
+
+    from tasker.discovery import Catalogue
+    from tasker.project import Project
+
+_TRUE = {"1", "true", "yes", "on"}
+
+
+def add(parser: argparse.ArgumentParser, flag: str, *, metavar: str | None = None, **rest: Any) -> None:
+    """Add an option whose default is the environment variable `TASKER_…` of its name."""
+    variable = "TASKER_" + flag.removeprefix("--").replace("-", "_").upper()
+    if variable in os.environ:
+        rest["default"] = os.environ[variable]
+    more = {} if metavar is None else {"metavar": metavar}
+    parser.add_argument(flag, **more, **{**rest, "help": f"{rest['help']} [{variable}]"})
+
+
+def add_flag(parser: argparse.ArgumentParser, flag: str, *, help: str) -> None:  # noqa: A002 - argparse's own word
+    """Add an option that is either there or not."""
+    variable = "TASKER_" + flag.removeprefix("--").replace("-", "_").upper()
+    default = os.environ.get(variable, "").lower() in _TRUE
+    parser.add_argument(flag, action="store_true", default=default, help=f"{help} [{variable}]")
+
+
+def add_tasks(parser: argparse.ArgumentParser) -> None:
+    """Add `--tasks`."""
+    folders = os.environ.get("TASKER_TASKS", "")
+    parser.add_argument(
+        "--tasks",
+        metavar="DIR",
+        action="append",
+        default=[folder for folder in folders.split(os.pathsep) if folder],
+        help="a further folder of tasks; again for more [TASKER_TASKS]",
+    )
+
+
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    """Add what decides how conf files are read."""
+    add_tasks(parser)
+    add(parser, "--conf-dir", metavar="DIR", help="the folder that includes may not leave (default: the file's own)")
+    add(parser, "--secrets", metavar="DIR", help="the folder of files that ${secret.NAME} reads")
+    add(parser, "--workspace", metavar="DIR", help="the folder in which runs have their workspaces")
+    for flag, what in (("--set", "a parameter, such as days=7"), ("--env", "a variable, for files and steps")):
+        variable = f"TASKER_{flag[2:].upper()}"
+        default = shlex.split(os.environ.get(variable, ""))
+        words = f"set {what}; again for more [{variable}]"
+        parser.add_argument(flag, metavar="K=V", action="append", default=default, help=words)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add what decides how a run is carried out and told."""
+    add_flag(parser, "--keep-workspace", help="leave the run's workspace where it is")
+    add(
+        parser,
+        "--grace",
+        metavar="SECONDS",
+        type=float,
+        default=DEFAULT_GRACE_S,
+        help="how long a step that is told to end may take",
+    )
+    add(
+        parser,
+        "--log-format",
+        choices=("auto", "json", "console"),
+        default="auto",
+        help="JSON lines, or a live view for people; auto: by whether the output is a terminal",
+    )
+    add(parser, "--log-level", choices=[str(level) for level in Level], default="info", help="the least level to log")
+
+
+def pairs(given: list[str], flag: str) -> dict[str, str]:
+    """The `K=V` of an option; raises `UsageError` where one has no `=`."""
+    found = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            message = f"{flag} {pair}: expected NAME=VALUE"
+            raise UsageError(message)
+        found[name] = value
+    return found
+
+
+def project(arguments: argparse.Namespace) -> Project:
+    """The project that the options describe."""
+    from tasker.project import Project  # noqa: PLC0415 - `tasker --help` needs none of it
+    from tasker.settings import Settings  # noqa: PLC0415
+
+    chosen: dict[str, Any] = {"tasks": tuple(map(Path, arguments.tasks))}
+    for option, field in (("secrets", "secrets"), ("workspace", "workspaces"), ("conf_dir", "conf_dir")):
+        if getattr(arguments, option, None) is not None:
+            chosen[field] = Path(getattr(arguments, option))
+    if hasattr(arguments, "keep_workspace"):
+        chosen |= {"keep_workspace": arguments.keep_workspace, "grace_s": arguments.grace}
+    if hasattr(arguments, "env"):
+        chosen["given"] = MappingProxyType(pairs(arguments.env, "--env"))
+    return Project(Settings(**chosen))
+
+
+def catalogue(arguments: argparse.Namespace) -> Catalogue:
+    """The tasks that there are, under the options given."""
+    return project(arguments).catalogue

@@ -1,0 +1,56 @@
+"""A run in the foreground: signals stop it, and its log goes to standard output."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tasker.logs import JsonLog
+from tasker.run import Level, Status
+from tasker.runner import StopRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tasker.project import Loaded, Project
+    from tasker.run import Run
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[StopRequest]:
+    """A request to stop that the signals of a terminal, of `kill` and of Kubernetes make."""
+    stop = StopRequest()
+    before = {signum: signal.signal(signum, lambda number, _frame: stop.request(number)) for signum in _STOPPING}
+    try:
+        yield stop
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        stop.close()
+
+
+def run_logged(project: Project, loaded: Loaded, level: Level = Level.INFO) -> int:
+    """Run, with JSON lines on standard output; the exit status."""
+    with stopped_by_signals() as stop, os.fdopen(os.dup(1), "wb") as stream:
+        log = JsonLog(stream, level=level)
+        return exit_status(project.run(loaded, observers=[log.observe], stop=stop), stop)
+
+
+def exit_status(run: Run, stop: StopRequest) -> int:
+    """What a run comes to as an exit status: 0 worked, 1 a step failed, 128 and the signal where one stopped it."""
+    if run.status is Status.INTERRUPTED:
+        return 128 + stop.signals[0]
+    return 0 if run.status is Status.SUCCEEDED else 1
+
+
+def run_watched(project: Project, loaded: Loaded) -> int:
+    """Run, with a live view on the terminal; the exit status."""
+    from tasker.cli.live import LiveView
+
+    assert loaded.pipeline is not None
+    with stopped_by_signals() as stop, LiveView(loaded.pipeline) as view:
+        return exit_status(project.run(loaded, observers=[view], stop=stop), stop)

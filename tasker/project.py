@@ -1,0 +1,168 @@
+"""Conf files and task folders on this machine, to pipelines that are ready to run.
+
+This is where the pure parts (document, discovery, validation, runner) meet the disk, the clock and the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from tasker.clock import Clock
+from tasker.discovery import Catalogue, discover
+from tasker.document import load
+from tasker.document.values import Object
+from tasker.errors import InvalidFileError
+from tasker.faults import Fault, Place
+from tasker.folder import ConfFolder
+from tasker.nearest import nearest
+from tasker.registry import registry
+from tasker.runner import Occasion, Runner
+from tasker.secrets_folder import SecretsFolder
+from tasker.validation import validate
+from tasker.variables import Variables
+from tasker.workspace import TEMPORARY, workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+    from tasker.document import Document
+    from tasker.pipeline import Pipeline
+    from tasker.run import Fact, Run
+    from tasker.runner import StopRequest
+    from tasker.settings import Settings
+
+PARAMS = "params"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A conf file as it was read for one run, valid or not."""
+
+    path: Path
+    occasion: Occasion
+    document: Document | None = None
+    """The resolved document; `None` where it could not be resolved."""
+    pipeline: Pipeline | None = None
+    """The plan; `None` where there are faults."""
+    faults: tuple[Fault, ...] = ()
+
+
+class Project:
+    """What can be run here: conf files by their path, with the tasks that are found."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self._clock = clock or Clock()
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The tasks there are; their modules are imported when they are first asked for."""
+        return Catalogue(registry, discover(self.settings.task_folders, registry))
+
+    def load(self, path: Path, overrides: Mapping[str, str] | None = None) -> Loaded:
+        """Read and validate a file for a run that is due now; `overrides` are parameters by name."""
+        now = self._clock.now()
+        occasion = self._occasion(now)
+        loaded = Loaded(path=path, occasion=occasion)
+        try:
+            if overrides:
+                self._check_overrides(self._document(path, occasion, {}), overrides)
+            document = self._document(path, occasion, overrides or {})
+        except InvalidFileError as error:
+            return replace(loaded, faults=tuple(error.faults))
+        pipeline, faults = validate(document, stem=path.stem, catalogue=self.catalogue, now=now)
+        if pipeline is not None:
+            occasion = self._local(occasion, pipeline)
+        return replace(loaded, occasion=occasion, document=document, pipeline=pipeline, faults=tuple(faults))
+
+    def run(self, loaded: Loaded, *, observers: Iterable[Callable[[Fact], None]], stop: StopRequest) -> Run:
+        """Run what was loaded, in a workspace of its own. Raises `InvalidFileError`, `WorkspaceError`."""
+        if loaded.pipeline is None:
+            raise InvalidFileError(loaded.faults)
+        with workspace(loaded.occasion.workspace, keep=self.settings.keep_workspace):
+            return Runner(
+                loaded.pipeline,
+                loaded.occasion,
+                tasks=registry,
+                observers=observers,
+                stop=stop,
+                clock=self._clock,
+                grace_s=self.settings.grace_s,
+            ).run()
+
+    def variables(self, path: Path, occasion: Occasion) -> Variables:
+        """What the file may read, were it to run on this occasion."""
+        return Variables(
+            run_id=occasion.run_id,
+            slot=occasion.slot,
+            workspace=occasion.workspace,
+            conf_dir=self._conf_dir(path).absolute(),
+            cwd=Path.cwd(),
+            platform=os.uname().sysname,
+            stem=path.stem,
+            given=self.settings.given,
+            environment=self.settings.environment,
+        )
+
+    def _occasion(self, now: datetime) -> Occasion:
+        run_id = f"{now:%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
+        return Occasion(run_id=run_id, slot=now, workspace=(self.settings.workspaces / run_id).absolute())
+
+    def _local(self, occasion: Occasion, pipeline: Pipeline) -> Occasion:
+        """The occasion in the time zone of the pipeline's schedule, with what its steps find in their environment."""
+        zone = ZoneInfo(pipeline.schedule.timezone) if pipeline.schedule else None
+        environment = {
+            "TASKER_RUN_ID": occasion.run_id,
+            "TASKER_PIPELINE": pipeline.name,
+            "TASKER_WORKSPACE": str(occasion.workspace),
+            "TMPDIR": str(occasion.workspace / TEMPORARY),
+            **self.settings.given,
+        }
+        slot = occasion.slot.astimezone(zone) if zone else occasion.slot
+        return replace(occasion, slot=slot, environment=environment)
+
+    def _conf_dir(self, path: Path) -> Path:
+        return self.settings.conf_dir or path.parent
+
+    def _document(self, path: Path, occasion: Occasion, overrides: Mapping[str, str]) -> Document:
+        folder = self._conf_dir(path)
+        return load(
+            os.path.relpath(path, folder),
+            folder=ConfFolder(folder),
+            variables=self.variables(path, occasion),
+            secrets=SecretsFolder(self.settings.secrets),
+            overrides={f"{PARAMS}.{name}": value for name, value in overrides.items()},
+        )
+
+    def _check_overrides(self, document: Document, overrides: Mapping[str, str]) -> None:
+        """Refuse to set what the file does not declare: raises `InvalidFileError`."""
+        params = document.root.fields.get(PARAMS)
+        declared = list(params.fields) if isinstance(params, Object) else []
+        faults = [
+            Fault(
+                "unknown-parameter",
+                Place(f"--set {name}={value}"),
+                f"the pipeline declares no parameter '{name}'",
+                _parameter_hint(name, declared),
+            )
+            for name, value in overrides.items()
+            if name.partition(".")[0] not in declared
+        ]
+        if faults:
+            raise InvalidFileError(faults)
+
+
+def conf_files(folder: Path) -> list[Path]:
+    """The pipelines of a conf folder: its `*.conf` files whose names begin with neither `_` nor `.`."""
+    return sorted(file for file in folder.glob("*.conf") if not file.name.startswith(("_", ".")))
+
+
+def _parameter_hint(name: str, declared: list[str]) -> str:
+    near = nearest(name, declared)
+    return f"did you mean '{near}'?" if near else f"it declares: {', '.join(declared) or 'none'}"

@@ -1,0 +1,27 @@
+"""The folder of secrets: a file each, as Kubernetes mounts them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_LARGEST = 1024 * 1024
+"""Bytes of a secret, as much as Kubernetes lets one have."""
+
+
+class SecretsFolder:
+    """Reads a secret when it is asked for, so that a rotated one is read anew by the next run."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __call__(self, name: str) -> str | None:
+        """The secret of this name without the line end that editors leave; `None` where there is none."""
+        if not _NAME.fullmatch(name):
+            return None
+        try:
+            with (self._root / name).open("rb") as file:
+                return file.read(_LARGEST).decode(errors="surrogateescape").removesuffix("\n").removesuffix("\r")
+        except OSError:
+            return None

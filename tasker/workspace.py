@@ -1,0 +1,52 @@
+"""A folder for each run, with a mark that it is ours to remove."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tasker.errors import TaskerError
+from tasker.task import WORKSPACE_MARKER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEMPORARY = "tmp"
+"""The part of a workspace that steps find as their folder for temporary files."""
+
+
+class WorkspaceError(TaskerError):
+    """No workspace can be made."""
+
+
+@contextmanager
+def workspace(path: Path, *, keep: bool) -> Iterator[Path]:
+    """Make the run's workspace, and remove it at the end unless it is to be kept. Raises `WorkspaceError`."""
+    try:
+        _make(path)
+    except OSError as error:
+        message = f"the workspace {path} cannot be made: {error.strerror or error}; set --workspace to a folder of yours"
+        raise WorkspaceError(message) from error
+    try:
+        yield path
+    finally:
+        if not keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _make(path: Path) -> None:
+    root = path.parent
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = root.lstat()
+    if not stat.S_ISDIR(found.st_mode) and not stat.S_ISLNK(found.st_mode):
+        raise NotADirectoryError(None, "it is not a folder")
+    if found.st_uid not in {os.getuid(), 0}:
+        # In a shared folder for temporary files, another user may have taken the name to see what comes.
+        raise PermissionError(None, "the folder belongs to another user")
+    path.mkdir(mode=0o700)
+    (path / WORKSPACE_MARKER).touch()
+    (path / TEMPORARY).mkdir()
