@@ -45,12 +45,3 @@ def exit_status(run: Run, stop: StopRequest) -> int:
     if run.status is Status.INTERRUPTED:
         return 128 + stop.signals[0]
     return 0 if run.status is Status.SUCCEEDED else 1
-
-
-def run_watched(project: Project, loaded: Loaded) -> int:
-    """Run, with a live view on the terminal; the exit status."""
-    from tasker.cli.live import LiveView
-
-    assert loaded.pipeline is not None
-    with stopped_by_signals() as stop, LiveView(loaded.pipeline) as view:
-        return exit_status(project.run(loaded, observers=[view], stop=stop), stop)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tasker.document.values import Object, Value
 
 DEFAULT_MAX_PARALLEL = 4
-"""Steps of one run that run at once where the file does not say: steps wait for disks and networks more than for cores."""
+"""Steps of a run that run at once where the file does not say: they wait for networks more than for cores."""
 
 
 class Overlap(StrEnum):

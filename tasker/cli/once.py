@@ -41,16 +41,28 @@ def run(arguments: argparse.Namespace) -> int:
     return max(statuses)
 
 
-def _run_all(project: Project, all_loaded: list[Loaded], arguments: argparse.Namespace, *, console: bool) -> Iterator[int]:
+def _run_all(
+    project: Project, all_loaded: list[Loaded], arguments: argparse.Namespace, *, console: bool
+) -> Iterator[int]:
     """Run one after the other until a signal stops one; their exit statuses."""
-    from tasker.foreground import run_logged, run_watched  # noqa: PLC0415 - a dry run needs no log
+    from tasker.foreground import run_logged  # noqa: PLC0415 - a dry run needs no log
     from tasker.run import Level  # noqa: PLC0415
 
     for loaded in all_loaded:
-        status = run_watched(project, loaded) if console else run_logged(project, loaded, Level(arguments.log_level))
+        status = _run_watched(project, loaded) if console else run_logged(project, loaded, Level(arguments.log_level))
         yield status
         if status > 1:
             return
+
+
+def _run_watched(project: Project, loaded: Loaded) -> int:
+    """Run, with a live view on the terminal; the exit status."""
+    from tasker.cli.live import LiveView  # noqa: PLC0415 - nothing of it is needed in a pipe
+    from tasker.foreground import exit_status, stopped_by_signals  # noqa: PLC0415
+
+    assert loaded.pipeline is not None  # noqa: S101 - there were no faults
+    with stopped_by_signals() as stop, LiveView(loaded.pipeline) as view:
+        return exit_status(project.run(loaded, observers=[view], stop=stop), stop)
 
 
 def _report(project: Project, all_loaded: list[Loaded], *, console: bool) -> bool:

@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 _TRUE = {"1", "true", "yes", "on"}
 
 
-def add(parser: argparse.ArgumentParser, flag: str, *, metavar: str | None = None, **rest: Any) -> None:
+def add(parser: argparse.ArgumentParser, flag: str, **rest: Any) -> None:
     """Add an option whose default is the environment variable `TASKER_…` of its name."""
     variable = "TASKER_" + flag.removeprefix("--").replace("-", "_").upper()
     if variable in os.environ:
         rest["default"] = os.environ[variable]
-    more = {} if metavar is None else {"metavar": metavar}
-    parser.add_argument(flag, **more, **{**rest, "help": f"{rest['help']} [{variable}]"})
+    parser.add_argument(flag, **{**rest, "help": f"{rest['help']} [{variable}]"})
 
 
 def add_flag(parser: argparse.ArgumentParser, flag: str, *, help: str) -> None:  # noqa: A002 - argparse's own word
