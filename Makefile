@@ -48,7 +48,7 @@ clean: ## remove what the other targets made
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo 'tasker needs Python 3.11 or newer; name one: make setup PYTHON=python3.13' >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' \
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
 	  || { echo 'this Python cannot make a venv; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 

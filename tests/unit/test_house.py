@@ -98,6 +98,12 @@ def test_a_shipped_task_imports_only_public_names_of_tasker(file: Path) -> None:
     assert ours <= {"tasker"}
 
 
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_an_extra_that_a_shipped_task_asks_for_is_there(file: Path) -> None:
+    asked = re.findall(r"tasker\[([a-z]+)\]", file.read_text(encoding="utf-8"))
+    assert set(asked) <= set(importlib.metadata.metadata("tasker").get_all("Provides-Extra", []))
+
+
 @pytest.mark.parametrize(
     "program", ["import tasker", "import sys; from tasker.cli import main; sys.exit(main(['--help']))"]
 )
