@@ -21,7 +21,7 @@ class Limits:
     """Levels of objects and arrays, as written and as resolved; whoever walks the tree may recurse."""
     links: int = 60
     """Substitutions, and arrays around them, that lead one to the next; each takes up to ten frames of the stack."""
-    merges: int = 500_000
+    merges: int = 300_000
     """Fields and elements that merging, including and joining may copy; about a second of work."""
     faults: int = 100
     """Faults after which resolving gives up: who has so many mends those first."""

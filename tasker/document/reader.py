@@ -272,6 +272,8 @@ class _Reader:
         found = self.text[self.at : self.at + 1]
         if found == ",":
             return "one comma is enough"
+        if found in ("{", "["):
+            return "a closing bracket may be missing before this"
         return "put a key with this character in double quotes" if found in set("$\\`*?!@&^+") else ""
 
     # Values
