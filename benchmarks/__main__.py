@@ -113,8 +113,8 @@ def main() -> int:
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": name,
+            "TMPDIR": name,  # workspaces go with it
             "XDG_CACHE_HOME": str(folder / "cache"),
-            "TASKER_TASKS": str(folder / "tasks"),
             "TODAY": "2026-11-22",  # tasker knows it; pyhocon reads it from here
         }
         write_runs(folder)
