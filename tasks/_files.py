@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from tasker import WORKSPACE_MARKER
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NoReturn
-
-WORKSPACE_MARKER = ".tasker-workspace"
-"""The file that tells a run's workspace from any other folder; it is never packed or sent with what is in there."""
 
 DRAFT_SUFFIX = ".tasker-draft"
 """How the name of an unfinished file ends."""

@@ -16,6 +16,9 @@ from ._files import digest
 from ._uploads import LONGEST_PAUSE_S, Access, UploadError
 
 _METADATA = "sha256"
+_SHORTEST_PAUSE_S = 0.001
+"""Seconds: obstore draws its pauses from a range, and panics over an empty one."""
+
 _STATUS = re.compile(r"\b[45]\d\d (?:[A-Z][a-z]+ ?)+")
 
 
@@ -62,7 +65,7 @@ def _retries(access: Access) -> dict[str, Any]:
         "max_retries": access.attempts - 1,
         "retry_timeout": timedelta(seconds=(access.timeout + LONGEST_PAUSE_S) * access.attempts),
         "backoff": {
-            "init_backoff": timedelta(seconds=access.delay),
+            "init_backoff": timedelta(seconds=max(access.delay, _SHORTEST_PAUSE_S)),
             "max_backoff": timedelta(seconds=LONGEST_PAUSE_S),
             "base": 2,
         },

@@ -74,4 +74,4 @@ def retrying(
 
 def _pause(attempt: int, delay: float, asked: float | None) -> float:
     """Seconds before the next attempt: what doubling gives, or more where the other side asks for more."""
-    return min(LONGEST_PAUSE_S, max(delay * 2 ** (attempt - 1), asked or 0.0))
+    return min(LONGEST_PAUSE_S, max(delay * 2.0 ** (attempt - 1), asked or 0.0))

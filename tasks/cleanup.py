@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
 
-from tasker import Task
-
-from ._files import WORKSPACE_MARKER
+from tasker import WORKSPACE_MARKER, Task
 
 
 class Cleaned(TypedDict):
@@ -28,7 +28,7 @@ class Cleanup(Task):
     task_name = "cleanup"
 
     def run(self, path: Path | None = None) -> Cleaned:
-        """Remove what is in a workspace and keep the folder itself, with the file that marks it as a workspace.
+        """Remove what is in a workspace; the folder itself stays, and is one for later steps to use.
 
         A folder counts where it, or one above it, holds the marker. Links are removed, and what they lead to stays.
 
@@ -37,11 +37,21 @@ class Cleanup(Task):
         """
         folder = path if path is not None else self.context.workspace
         _require_workspace(folder)
-        entries = [entry for entry in folder.iterdir() if entry.name != WORKSPACE_MARKER] if folder.exists() else []
+        entries = list(_entries(folder)) if folder.exists() else []
         for entry in entries:
             _remove(entry)
         self.logger.info("workspace is clean", removed=len(entries))
         return {"removed": len(entries)}
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """What is to go: all but the marker, and the folder that steps have their temporary files in, which is emptied."""
+    temporary = os.path.realpath(tempfile.gettempdir())
+    for entry in folder.iterdir():
+        if os.path.realpath(entry) == temporary and not entry.is_symlink():
+            yield from entry.iterdir()
+        elif entry.name != WORKSPACE_MARKER:
+            yield entry
 
 
 def _require_workspace(folder: Path) -> None:

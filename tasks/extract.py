@@ -70,7 +70,7 @@ class Extract(Task):
         refused as a whole, before anything is written. Owners and times are not restored.
 
         Args:
-            archive_file_path: The archive, by its name a .tar.gz, .tgz or .tar, with tasker[zstd] a .tar.zst or .tzst too.
+            archive_file_path: The archive, by its name a .tar.gz, .tgz or .tar; with tasker[zstd] .tar.zst or .tzst.
             target_directory_path: The folder to unpack into; it is made where it is missing.
             max_size: Bytes that the files may come to.
             max_entries: How many files, folders and links there may be.

@@ -214,7 +214,7 @@ def _text(url: SplitResult) -> str:
 
 
 def _files_of(folder: Path) -> dict[str, Path]:
-    """The files in a folder by their paths in it; a link to a folder is passed over: what it leads to is sent itself."""
+    """The files in a folder by their paths in it; a link to a folder is passed over, as what is there goes itself."""
     entries = entries_below(folder)
     astray = next((entry for entry in entries if not is_inside(entry, folder)), None)
     if astray is not None:

@@ -249,7 +249,7 @@ def test_sftp_goes_only_to_a_host_whose_key_is_known(
 ) -> None:
     url, _, who = sftp
     (tmp_path / "nobody").touch()
-    with pytest.raises(uploads.UploadError, match="the host key of .* is not known: add what `ssh-keyscan`"):
+    with pytest.raises(uploads.UploadError, match=r"the host key of .* is not known: add what `ssh-keyscan`"):
         upload(file, f"{url}/x", **{**who, "known_hosts": tmp_path / "nobody"})
     other = paramiko.ECDSAKey.generate()
     (tmp_path / "wrong").write_text(f"[127.0.0.1]:{url.rpartition(':')[2]} {other.get_name()} {other.get_base64()}\n")
@@ -266,5 +266,5 @@ def test_sftp_that_refuses_or_is_not_there_ends_the_step_in_our_words(
     (served / "taken").touch()
     with pytest.raises(uploads.UploadError, match="is not a folder"):
         upload(file, f"{url}/taken/x", **who)
-    with pytest.raises(uploads.UploadError, match="the connection to 127.0.0.1 fails"):
+    with pytest.raises(uploads.UploadError, match=r"the connection to 127\.0\.0\.1 fails"):
         upload(file, "sftp://127.0.0.1:9/x", **who, attempts=2)

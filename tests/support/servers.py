@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 
 @dataclass
@@ -28,49 +29,49 @@ class WebServer:
     """Whether HEAD is allowed."""
 
 
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    state: ClassVar[WebServer]
+
+    def do_HEAD(self) -> None:
+        self._note()
+        content = self.state.files.get(self.path)
+        if not self.state.shows:
+            self._answer(405)
+        elif content is None:
+            self._answer(404)
+        else:
+            self._answer(200, {"Content-Length": str(len(content)), "ETag": f'"{sha256(content).hexdigest()}"'})
+
+    def do_PUT(self) -> None:
+        self._note()
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        status, headers = self.state.failures.pop(0) if self.state.failures else (201, {})
+        if status == 201:
+            self.state.files[self.path] = content
+        if status:
+            self._answer(status, headers)
+        self.close_connection = status != 201
+
+    def _note(self) -> None:
+        self.state.requests.append((self.command, self.path))
+        self.state.authorizations.add(self.headers["Authorization"])
+
+    def _answer(self, status: int, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": "0", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def web_server() -> Iterator[WebServer]:
     state = WebServer()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_HEAD(self) -> None:
-            self._note()
-            content = state.files.get(self.path)
-            if not state.shows:
-                self._answer(405)
-            elif content is None:
-                self._answer(404)
-            else:
-                self._answer(200, {"Content-Length": str(len(content)), "ETag": f'"{sha256(content).hexdigest()}"'})
-
-        def do_PUT(self) -> None:
-            self._note()
-            content = self.rfile.read(int(self.headers["Content-Length"]))
-            if state.failures:
-                status, headers = state.failures.pop(0)
-                if status:
-                    self._answer(status, headers)
-                self.close_connection = True
-                return
-            state.files[self.path] = content
-            self._answer(201)
-
-        def _note(self) -> None:
-            state.requests.append((self.command, self.path))
-            state.authorizations.add(self.headers["Authorization"])
-
-        def _answer(self, status: int, headers: dict[str, str] | None = None) -> None:
-            self.send_response(status)
-            for name, value in {"Content-Length": "0", **(headers or {})}.items():
-                self.send_header(name, value)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    handler = type("Handler", (_Handler,), {"state": state})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -84,7 +85,7 @@ def web_server() -> Iterator[WebServer]:
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """moto's server; its URL."""
+    """An S3 server, moto's; its URL."""
     command = [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", "0"]
     with _server(command, r"Running on (http://127\.0\.0\.1:\d+)") as url:
         yield url
@@ -92,7 +93,7 @@ def s3_server() -> Iterator[str]:
 
 @contextmanager
 def sftp_server(folder: Path, host_key: Path, username: str, password: str) -> Iterator[int]:
-    """rclone's server, which serves a folder; its port."""
+    """An SFTP server, rclone's, which serves a folder; its port."""
     rclone = Path(sys.executable).with_name("rclone")
     options = ["--addr", "127.0.0.1:0", "--user", username, "--pass", password, "--key", str(host_key)]
     command = [str(rclone), "serve", "sftp", str(folder), "--config", "", "--dir-cache-time", "0s", *options]

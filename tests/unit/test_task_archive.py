@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from support.tasks import make, module
 
+from tasker import WORKSPACE_MARKER
+
 SUFFIXES = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst"]
 
 
@@ -95,7 +97,7 @@ def test_an_archive_inside_its_folder_does_not_hold_itself(folder: Path, tmp_pat
 
 def test_a_workspaces_marker_and_the_drafts_of_others_are_left_out(folder: Path, tmp_path: Path) -> None:
     files = module("_files")
-    (folder / files.WORKSPACE_MARKER).touch()
+    (folder / WORKSPACE_MARKER).touch()
     (folder / f".x{files.DRAFT_SUFFIX}").touch()
     assert make("archive", tmp_path).run(folder, tmp_path / "out.tar")["entries"] == 5
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
-from support.tasks import make, module
+from support.tasks import make
 
-MARKER = module("_files").WORKSPACE_MARKER
+from tasker import WORKSPACE_MARKER as MARKER
 
 
 @pytest.fixture
@@ -26,6 +27,13 @@ def test_the_runs_own_workspace_is_emptied_and_stays_a_workspace(workspace: Path
     assert task.run() == {"removed": 3}
     assert [each.name for each in workspace.iterdir()] == [MARKER]
     assert task.run() == {"removed": 0}
+
+
+def test_the_folder_for_temporary_files_is_emptied_and_stays(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workspace / "tmp" / "sub").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(workspace / "tmp"))
+    make("cleanup", workspace).run()
+    assert sorted(each.name for each in workspace.rglob("*")) == [MARKER, "tmp"]
 
 
 def test_a_folder_in_a_workspace_is_emptied_alone(workspace: Path) -> None:

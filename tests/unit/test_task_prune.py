@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -166,7 +167,7 @@ backups = st.lists(
 
 @given(backups, st.integers(0, 4000), st.integers(1, 4), st.floats(0, 1))
 def test_whatever_there_is_the_promises_hold(
-    there: Sequence[object], hours: int, keep_last: int, maximum_share: float
+    there: Sequence[Any], hours: int, keep_last: int, maximum_share: float
 ) -> None:
     limit = SLOT - timedelta(hours=hours)
     try:

@@ -73,7 +73,7 @@ def test_the_environment_and_the_folder_can_be_set(tmp_path: Path, capfd: pytest
 
 
 def test_lines_written_to_the_outputs_file_are_handed_on(tmp_path: Path) -> None:
-    script = 'echo "file=/tmp/a=b.txt" >> "$TASKER_OUTPUTS"; echo >> "$TASKER_OUTPUTS"; echo row-count=7 >> "$TASKER_OUTPUTS"'
+    script = r'printf "file=/tmp/a=b.txt\n\nrow-count=7\n" >> "$TASKER_OUTPUTS"'
     assert make("shell_script", tmp_path).run(script, shell=True) == {"file": "/tmp/a=b.txt", "row-count": "7"}
     assert list(tmp_path.iterdir()) == []
 

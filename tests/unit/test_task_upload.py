@@ -116,8 +116,10 @@ def test_what_may_pass_is_tried_again_with_longer_and_longer_pauses() -> None:
 def test_attempts_end_and_no_server_can_ask_for_an_endless_pause() -> None:
     pauses: list[float] = []
 
+    busy = uploads.TryAgainError("busy", after=86400)
+
     def action() -> bool:
-        raise uploads.TryAgainError("busy", after=86400)
+        raise busy
 
     with pytest.raises(uploads.UploadError, match="busy"):
         uploads.retrying(action, access(3), lambda _: None, pauses.append)
@@ -125,8 +127,10 @@ def test_attempts_end_and_no_server_can_ask_for_an_endless_pause() -> None:
 
 
 def test_a_refusal_is_not_tried_again() -> None:
+    refusal = uploads.UploadError("no")
+
     def action() -> bool:
-        raise uploads.UploadError("no")
+        raise refusal
 
     with pytest.raises(uploads.UploadError, match="no"):
         uploads.retrying(action, access(3), lambda _: None, pytest.fail)
