@@ -67,9 +67,13 @@ class Signature:
         return Parameter(name, self.any_annotation) if self.takes_any else None
 
 
-@lru_cache(maxsize=512)
 def signature(task: type[Task]) -> Signature:
     """Read the signature of the task's `run()`; raises `BrokenSignatureError`."""
+    return _signature(task)  # type: ignore[arg-type]  # mypy takes the hash of a class for that of its instances
+
+
+@lru_cache(maxsize=512)
+def _signature(task: type[Task]) -> Signature:
     run = _function(task)
     hints = _hints(task, run)
     descriptions = {**_descriptions(task.__doc__), **_descriptions(run.__doc__)}
