@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 SHOWN_LIMIT = 60
 """Characters of a value or a key that a message repeats."""
 
+PROBLEMS_LIMIT = 100
+"""Problems of one value after which its further items are not read: a megabyte of them would teach no one."""
+
 
 class Mismatch(TaskerError):  # noqa: N818 - no failure of the program, but its answer about a value
     """A value does not fit its annotation; all that is wrong with it is in `problems`, each with its place."""
@@ -174,7 +177,7 @@ def _rule_of(base: Any) -> _Rule:
     if is_shape(base):
         expected = f"an object {type_name(base)}"
         return _Rule(expected, frozenset({OBJECT}), frozenset({OBJECT}), partial(_read_shape, base))
-    return _SIMPLE.get(origin) or _NAMED.get(_full_name(base)) or _impossible_rule(base)
+    return SIMPLE.get(origin) or _NAMED.get(_full_name(base)) or _impossible_rule(base)
 
 
 def _full_name(base: Any) -> str:
@@ -246,7 +249,7 @@ _ANYTHING = frozenset({NULL, BOOLEAN, STRING, NUMBER, LIST, OBJECT})
 _PATH = _spelling_rule("a path", spellings.path, {STRING}, NUMBER, BOOLEAN)
 _PLAIN = _Rule("anything", _ANYTHING, _ANYTHING, plain)
 
-_SIMPLE: Mapping[Any, _Rule] = {
+SIMPLE: Mapping[Any, _Rule] = {
     Any: _PLAIN,
     object: _PLAIN,
     NoneType: _Rule("null", frozenset({NULL}), frozenset({NULL}), _read_null),
@@ -263,6 +266,7 @@ _SIMPLE: Mapping[Any, _Rule] = {
     time: _spelling_rule("a time of day such as 08:30", time.fromisoformat, {STRING}),
     timedelta: _spelling_rule("a duration with a unit, such as 30s or 10 minutes", parse_duration, {STRING}),
 }
+"""The types that are read by themselves; of their subclasses nothing is known."""
 
 _NAMED: Mapping[str, _Rule] = {
     "decimal.Decimal": _spelling_rule("a decimal number", spellings.decimal, {NUMBER}, STRING),
@@ -354,6 +358,8 @@ def _read_each(pairs: Iterable[tuple[Value, Any]]) -> list[Any]:
             done.append(_rule(annotation).read(value))
         except Mismatch as mismatch:
             problems += mismatch.problems
+        if len(problems) >= PROBLEMS_LIMIT:
+            break
     if problems:
         raise Mismatch(problems)
     return done

@@ -3,13 +3,14 @@ from __future__ import annotations
 import re
 import sys
 import timeit
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, MutableSequence, MutableSet, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, List, Literal, NewType, NotRequired, Optional, TypedDict, Union  # noqa: UP035
 from uuid import UUID
 
@@ -20,7 +21,8 @@ from hypothesis import strategies as st
 from support.values import SPAN, number, output, secret, value
 
 from tasker import Size
-from tasker.conversion import Mismatch, convert, fits
+from tasker.annotations import LISTS, OBJECTS
+from tasker.conversion import PROBLEMS_LIMIT, SIMPLE, Mismatch, convert, fits
 from tasker.document.values import Late, Object, Scalar, Source, Span
 
 
@@ -311,6 +313,10 @@ def test_what_a_dataclass_says_of_secrets_is_kept_back() -> None:
     assert refused({"low": secret("9182"), "high": 1}, Ports) == ["Ports refuses these values"]
 
 
+def test_of_many_faults_the_first_are_told() -> None:
+    assert len(refused(["x"] * 100_000, list[int])) == PROBLEMS_LIMIT
+
+
 def test_outputs_that_are_not_known_yet_pass() -> None:
     late = output("scan", "file")
     for annotation in (str, int, None, list[int], tuple[int, str], dict[str, int], Host, Colour, int | None):
@@ -443,3 +449,9 @@ def test_a_string_costs_next_to_nothing() -> None:
     text, rounds = value("text"), 10_000
     passing = min(timeit.repeat(lambda: dict.get({}, text.span), number=rounds, repeat=5))
     assert min(timeit.repeat(lambda: convert(text, str), number=rounds, repeat=5)) < 20 * passing
+
+
+def test_every_type_that_can_be_read_is_documented() -> None:
+    types = (Path(__file__).parents[2] / "docs" / "reference" / "types.md").read_text(encoding="utf-8")
+    for annotation in {*SIMPLE, *LISTS, *OBJECTS} - {NoneType, MutableMapping, MutableSequence, MutableSet}:
+        assert re.search(rf"[`.]{annotation.__name__}\b", types)
