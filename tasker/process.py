@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 _KILL_ROUNDS = 200
 """How often the processes of a step are looked for and killed: a fork bomb outruns the first rounds, not all."""
 
-_CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGWINCH)
+_CAUGHT = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGCHLD,
+    signal.SIGPIPE,
+    signal.SIGWINCH,
+    signal.SIGALRM,
+)
 """Signals that the program around the runner may handle in ways that a step must not inherit."""
 
 

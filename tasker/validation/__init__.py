@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tasker.task import Task
     from tasker.validation.steps import Entry
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Names of pipelines stand in file names, labels of metrics and the names of Kubernetes objects."""
 _PLAIN_KEYS: dict[str, Any] = {
     "name": str,
@@ -76,7 +76,7 @@ def _part(root: Object, keys: Mapping[str, Any]) -> Object:
 
 
 def _name(root: Object, name: str, findings: Findings) -> str:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         hint = "letters, digits, '.', '_' and '-', beginning with a letter or digit; at most 100"
         place = root.fields["name"].place if "name" in root.fields else root.place
         findings.add("bad-value", place, "a pipeline cannot be named like this", hint)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def read_signature(entry: Entry, task: type[Task], findings: Findings) -> Signature | None:
     """The signature of the entry's task, or `None` and a fault where nobody could call it."""
-    missing = {module: wanted for module, wanted in task.requires.items() if not _importable(module)}
+    missing = {module: wanted for module, wanted in task.requires.items() if not importable(module)}
     for module, wanted in missing.items():
         message = f"the task '{entry.task}' needs the package '{module}', which is not installed"
         findings.add("missing-extra", entry.place, message, f"pip install '{wanted}'")
@@ -87,7 +87,8 @@ def _expectation(name: str, expected: Signature) -> str:
     return f"{near + ' ' if near.startswith('did') else ''}expected: {describe(expected)}"
 
 
-def _importable(module: str) -> bool:
+def importable(module: str) -> bool:
+    """Whether a module can be imported, without importing it."""
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):
