@@ -229,7 +229,9 @@ class Resolver:
         for index in range(count - 1, -1, -1):
             definition = cell.definitions[index]
             scope = _Scope(cell, index, definition.outer, definition.origin)
-            if definition.adds and not objects:
+            if definition.adds:
+                if objects:
+                    break
                 added.append(self._element(definition.node, scope))
                 continue
             piece = self._piece(definition.node, scope, definition.span)
@@ -238,6 +240,9 @@ class Resolver:
             if isinstance(piece, _Layers) and not added:
                 objects.append(piece)
                 continue
+            if added and definition.outer is None and cell.home is not self._root:
+                base = self._unreachable(cell.definitions[count - 1].span)
+                break
             base = self._shaped(piece)
             break
         if added:
@@ -245,6 +250,12 @@ class Resolver:
         if objects:
             return self._merged([layer for layers in reversed(objects) for layer in layers], cell)
         return base
+
+    def _unreachable(self, span: Span) -> _Broken:
+        """Other readers start anew there, and silently: whoever wrote it meant either, and must say which."""
+        message = "'+=' within an array does not add to what another object beside it holds"
+        self._tell("mixed-concatenation", span, message, "write the whole: key = ${path.to.the.other} [element]")
+        return _Broken(span)
 
     def _appended(self, base: _Result, added: list[_Result], cell: _Cell, count: int) -> _Result:
         """What `+=` makes of the array before it."""
