@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from tasker.cli import options
 from tasker.errors import UsageError
 from tasker.registry import where_defined
-from tasker.validation import NAME as PIPELINE_NAME
 
 if TYPE_CHECKING:
     import argparse
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What validation takes for a name, which is what a file's stem becomes."""
 _TAKEN_CLASSES = {"Path", "Task", "TypedDict"}
 """Names that the new task's module imports."""
 
@@ -54,7 +55,7 @@ def _new_task(arguments: argparse.Namespace) -> int:
 
 def _new_pipeline(arguments: argparse.Namespace) -> int:
     name, conf, tests = arguments.name, Path(arguments.conf), Path(arguments.tests)
-    if not PIPELINE_NAME.fullmatch(name):
+    if not _PIPELINE_NAME.fullmatch(name):
         rule = "letters, digits, '.', '_' and '-', beginning with a letter or digit; at most 100"
         message = f"a pipeline cannot be named '{name}': {rule}"
         raise UsageError(message)

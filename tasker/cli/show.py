@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
 
     from tasker.document.values import Value
-    from tasker.pipeline import Pipeline, Retry, Schedule, Step
+    from tasker.pipeline import Retry, Schedule, Step
     from tasker.project import Loaded
 
 _VARIABLE = "TASKER_SHOW_FORMAT"

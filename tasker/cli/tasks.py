@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from tasker.faults import Fault, Place, Severity
 from tasker.nearest import nearest
 from tasker.registry import task_name, where_defined
 from tasker.signature import BrokenSignatureError, describe, signature
-from tasker.validation.arguments import importable
 
 if TYPE_CHECKING:
     import argparse
@@ -65,7 +65,7 @@ def described(task: type[Task]) -> dict[str, Any]:
         "arguments": [_argument(parameter) for parameter in expected.parameters],
         "takes_any": expected.takes_any,
         "outputs": expected.outputs and {name: type_name(kind) for name, kind in expected.outputs.items()},
-        "requires": [{"module": name, "install": what, "installed": importable(name)} for name, what in requires],
+        "requires": [{"module": name, "install": what, "installed": _is_installed(name)} for name, what in requires],
     }
 
 
@@ -131,6 +131,13 @@ def _argument(parameter: Parameter) -> dict[str, Any]:
         **default,
         "description": parameter.description,
     }
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # a part of a package that is not there
+        return False
 
 
 def _description(task: type[Task]) -> str:
