@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tasker.errors import DuplicateTaskError
 from tasker.faults import Fault, Place, Severity
+from tasker.registry import task_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +25,12 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "tasker.tasks"
 """Under which installed packages name the modules that hold their tasks."""
 
-_NAMES = re.compile(r"""^\s*(?:class\s+(?P<of_class>\w+)\s*[(:]|task_name\b[^=]*=\s*["'](?P<set>[^"']+)["'])""", re.MULTILINE)
+_NAMES = re.compile(
+    r"""^\s*(?:class\s+(?P<of_class>\w+)\s*[(:]|task_name\b[^=]*=\s*["'](?P<set>[^"']+)["'])""", re.MULTILINE
+)
+
+_SHOWN = 200
+"""Characters of an author's error, or of a line of code, that a fault repeats."""
 
 
 @dataclass(slots=True)
@@ -31,14 +38,22 @@ class Discovery:
     """What was found: faults for what could not be taken in, and the names of the tasks that these cost."""
 
     faults: list[Fault] = field(default_factory=list)
-    broken: dict[str, Fault] = field(default_factory=dict)
-    """Names of tasks that a module which does not import would have brought, with the reason."""
+    lost: dict[str, Fault] = field(default_factory=dict)
+    """Names of tasks that cannot be used, whoever else may have them, with the reason."""
+    promised: dict[str, Fault] = field(default_factory=dict)
+    """Names that a module which does not import seems to define: lost where no other module has them."""
 
-    def lose(self, names: Iterable[str], fault: Fault) -> None:
-        """Note that a module could not be taken in."""
+    def lose(self, fault: Fault, names: Iterable[str], promised: Iterable[str] = ()) -> None:
+        """Note that a module could not be taken in, and what this costs."""
         self.faults.append(fault)
-        for name in names:
-            self.broken.setdefault(name, fault)
+        self.lost = dict.fromkeys(names, fault) | self.lost
+        self.promised = dict.fromkeys(promised, fault) | self.promised
+
+    def add(self, other: Discovery) -> None:
+        """Take in what was found elsewhere, after this."""
+        self.faults += other.faults
+        self.lost = other.lost | self.lost
+        self.promised = other.promised | self.promised
 
 
 class Catalogue:
@@ -56,8 +71,9 @@ class Catalogue:
         return self.registry.get(name) if self.registry.has(name) else None
 
     def broken(self, name: str) -> Fault | None:
-        """Why the task of this name cannot be used, if a module that would bring it could not be taken in."""
-        return self.discovery.broken.get(name)
+        """Why the task of this name cannot be used, if a module that brings it could not be taken in."""
+        there = self.find(name) is not None
+        return self.discovery.lost.get(name) or (None if there else self.discovery.promised.get(name))
 
     def names(self) -> list[str]:
         """The names of all tasks, sorted."""
@@ -66,12 +82,9 @@ class Catalogue:
 
     def load_installed(self) -> None:
         """Take in what installed packages offer, once: it means reading the metadata of every one of them."""
-        if self._installed_loaded:
-            return
-        self._installed_loaded = True
-        found = discover_installed(self.registry)
-        self.discovery.faults += found.faults
-        self.discovery.broken |= found.broken
+        if not self._installed_loaded:
+            self._installed_loaded = True
+            self.discovery.add(discover_installed(self.registry))
 
 
 def shipped_tasks() -> Path:
@@ -97,7 +110,8 @@ def discover(folders: Iterable[Path], registry: TaskRegistry) -> Discovery:
             discovery.faults.append(Fault("broken-task", place, "there is no such task folder", "see --tasks"))
             continue
         for file in sorted(real.glob("[!_.]*.py")):
-            _take_in(file, folder / file.name, registry, discovery)
+            if not file.is_dir():
+                _take_in(file, folder / file.name, registry, discovery)
     return discovery
 
 
@@ -108,28 +122,51 @@ def discover_installed(registry: TaskRegistry) -> Discovery:
     discovery = Discovery()
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
         try:
-            entry_point.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - another's module may raise anything
+            with redirect_stdout(sys.stderr):
+                entry_point.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - another's module may raise anything
             place = Place(f"entry point {entry_point.name} = {entry_point.value}")
-            discovery.lose([entry_point.name], Fault("broken-task", place, _reason(error), severity=Severity.WARNING))
+            _lose(error, place, entry_point.module, [entry_point.name], registry, discovery)
     return discovery
 
 
 def _take_in(file: Path, shown: Path, registry: TaskRegistry, discovery: Discovery) -> None:
+    """Import a file of tasks; what it prints meanwhile does not mix with what tasker answers."""
     name = f"{_package(file.parent)}.{file.stem}"
     try:
-        _import(name, file)
-    except DuplicateTaskError as error:
-        discovery.lose([error.name], Fault("duplicate-task", _place(error, file, shown), str(error)))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - an author's module may raise anything
+        with redirect_stdout(sys.stderr):
+            _import(name, file)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - an author's module may raise anything
         sys.modules.pop(name, None)
-        fault = Fault("broken-task", _place(error, file, shown), _reason(error), severity=Severity.WARNING)
-        discovery.lose(_names_promised(file), fault)
+        _lose(error, _place(error, file, shown), name, _names_promised(file), registry, discovery)
+
+
+def _lose(
+    error: BaseException,
+    place: Place,
+    module: str,
+    promised: Iterable[str],
+    registry: TaskRegistry,
+    discovery: Discovery,
+) -> None:
+    """Note that a module did not import; the tasks that it had registered before that cannot be used either."""
+    entered = [task_name(task) for task in registry if task.__module__ == module]
+    if isinstance(error, DuplicateTaskError):
+        hint = "set `task_name` in one of them"
+        message = f"two tasks are named '{error.name}': {error.first} and {error.second}"
+        discovery.lose(Fault("duplicate-task", place, message, hint), [error.name, *entered], promised)
+    else:
+        fault = Fault("broken-task", place, _reason(error, place), severity=Severity.WARNING)
+        discovery.lose(fault, entered, promised)
 
 
 def _package(folder: Path) -> str:
     """The name of the package that stands for a task folder, made on first use, so that its modules find each other."""
-    name = f"tasker_tasks_{sha256(str(folder).encode()).hexdigest()[:8]}"
+    name = f"tasker_tasks_{sha256(str(folder).encode(errors='surrogateescape')).hexdigest()[:8]}"
     if name not in sys.modules:
         package = ModuleType(name, f"The tasks of {folder}.")
         package.__path__ = [str(folder)]
@@ -140,6 +177,10 @@ def _package(folder: Path) -> str:
 def _import(name: str, file: Path) -> None:
     if name in sys.modules:
         return
+    if not file.is_file():
+        # A pipe would keep the reader waiting; a link may lead nowhere.
+        message = "it is not a file, nor a link to one"
+        raise ImportError(message)
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - a .py file always has a loader
     module = importlib.util.module_from_spec(spec)
@@ -150,7 +191,8 @@ def _import(name: str, file: Path) -> None:
 def _place(error: BaseException, file: Path, shown: Path) -> Place:
     """The line of the task's file at which importing it went wrong."""
     if isinstance(error, SyntaxError) and error.filename == str(file):
-        return Place(str(shown), error.lineno or 1, error.offset or 1, 1, (error.text or "").rstrip("\n"))
+        excerpt = (error.text or "").rstrip("\n")[:_SHOWN]
+        return Place(str(shown), error.lineno or 1, max(1, error.offset or 1), 1, excerpt)
     import linecache  # noqa: PLC0415
     import traceback  # noqa: PLC0415 - only what does not import pays for it
 
@@ -158,20 +200,29 @@ def _place(error: BaseException, file: Path, shown: Path) -> Place:
     if not frames:
         return Place(str(shown))
     frame = frames[-1]
-    line = linecache.getline(str(file), frame.lineno or 1).rstrip()
+    linecache.checkcache(str(file))
+    line = linecache.getline(str(file), frame.lineno or 1).rstrip()[:_SHOWN]
     return Place(str(shown), frame.lineno or 1, (frame.colno or 0) + 1, 1, line)
 
 
 def _names_promised(file: Path) -> set[str]:
     """The names of tasks that a file which does not import seems to define."""
-    text = file.read_text(errors="replace")
+    try:
+        text = file.read_text(errors="replace") if file.is_file() else ""
+    except OSError:
+        text = ""
     found = {match["set"] or match["of_class"].lower() for match in _NAMES.finditer(text)}
     return found | {file.stem}
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, place: Place) -> str:
     if isinstance(error, SystemExit):
         return f"its module calls sys.exit({error.code!r}) when it is imported"
     if isinstance(error, SyntaxError):
-        return f"its module is not Python: {error.msg}"
-    return f"its module does not import: {type(error).__name__}: {error}"
+        where = "its module" if Path(error.filename or "").name == Path(place.file).name else error.filename
+        return f"{where} is not Python: {error.msg}" + (f" (line {error.lineno})" if where != "its module" else "")
+    from traceback import format_exception_only  # noqa: PLC0415 - only what does not import pays for it
+
+    # An exception may fail to tell what it is, which `traceback` survives; it may also tell a long story.
+    told = format_exception_only(error)[0].strip().partition("\n")[0]
+    return f"its module does not import: {told[:_SHOWN]}"

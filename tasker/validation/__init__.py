@@ -6,17 +6,17 @@ After this nothing about the configuration can fail: what a run still finds out 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tasker.document.values import Object, plain
+from tasker.document.values import Late, Object, plain
 from tasker.nearest import nearest
 from tasker.pipeline import LateArgument, Pipeline, Step
-from tasker.references import references
 from tasker.validation.arguments import check_types, read_arguments, read_signature
 from tasker.validation.bounds import AtLeast, MoreThan
-from tasker.validation.findings import Findings, suggestion
+from tasker.validation.findings import Findings, TooManyFaultsError, suggestion
 from tasker.validation.needs import check_outputs, read_needs
 from tasker.validation.schedules import read_schedule
 from tasker.validation.steps import read_defaults, read_entries
@@ -41,7 +41,13 @@ _PLAIN_KEYS: dict[str, Any] = {
     "timeout": Annotated[timedelta, MoreThan(timedelta())],
     "max_parallel": Annotated[int, AtLeast(1)],
 }
-NOT_YET = ("for_each", "on_failure", "on_success", "finally", "resume", "workspace")
+NOT_YET = {
+    "for_each": "write a file for each, and include what they share",
+    "on_failure": "leave it out; a failure shows in the exit status and in the log",
+    "finally": "leave it out; the workspace of a run is removed in any case",
+    "resume": "leave it out; nothing is resumed",
+}
+"""Keys that are reserved for a meaning to come, and what helps until then."""
 RESERVED_KEYS = (*_PLAIN_KEYS, "schedule", "params", "defaults", "tasks", *NOT_YET)
 _REVISION_LENGTH = 12
 """Digits of a document's digest that a log repeats on every line: as many as git shows of a commit."""
@@ -49,49 +55,71 @@ _NEAR_MISS = 0.8
 """How like a reserved key a variable of the author's must be to be taken for a slip: `shedule`, not `source`."""
 
 
-def validate(document: Document, *, stem: str, catalogue: Catalogue, now: datetime) -> tuple[Pipeline | None, list[Fault]]:
+def validate(
+    document: Document, *, stem: str, catalogue: Catalogue, now: datetime
+) -> tuple[Pipeline | None, list[Fault]]:
     """The pipeline that a document describes, or `None` and everything that is wrong with it.
 
     `stem` is the name of its file without the ending; `now` is where the search for slots begins.
     """
     findings = Findings()
+    with suppress(TooManyFaultsError):
+        pipeline = _pipeline(document, stem, catalogue, now, findings)
+        if not findings.faults:
+            return pipeline, []
+    return None, findings.faults
+
+
+def _pipeline(document: Document, stem: str, catalogue: Catalogue, now: datetime, findings: Findings) -> Pipeline:
     root = document.root
-    _check_keys(document, findings)
+    meant = _check_keys(document, findings)
     found = findings.section(_part(root, _PLAIN_KEYS), _PLAIN_KEYS, "a pipeline")
     if "schedule" in root.fields:
         found["schedule"] = read_schedule(root.fields["schedule"], now, findings)
-    pipeline = Pipeline(
-        **{**found, "name": _name(root, found.get("name", stem), findings)},
+    if "tasks" not in root.fields and "tasks" not in meant:
+        findings.add(
+            "missing-key", root.place, "a pipeline needs the key 'tasks'", "tasks = [{ name = …, args { … } }]"
+        )
+    return Pipeline(
+        **{**found, "name": _name(root, found.get("name"), stem, findings)},
         steps=_steps(root, catalogue, findings),
         params=_params(root, findings),
         revision=document.revision[:_REVISION_LENGTH],
         secrets=frozenset(document.secrets.values()),
         file=document.files[0][0] if document.files else "",
     )
-    return (None if findings.faults else pipeline), findings.faults
 
 
 def _part(root: Object, keys: Mapping[str, Any]) -> Object:
     return Object(root.span, {key: root.fields[key] for key in keys if key in root.fields}, root.keys)
 
 
-def _name(root: Object, name: str, findings: Findings) -> str:
-    if not NAME.fullmatch(name):
-        hint = "letters, digits, '.', '_' and '-', beginning with a letter or digit; at most 100"
-        place = root.fields["name"].place if "name" in root.fields else root.place
-        findings.add("bad-value", place, "a pipeline cannot be named like this", hint)
-    return name
+def _name(root: Object, given: str | None, stem: str, findings: Findings) -> str:
+    """The pipeline's name: the one that is given, or else that of its file."""
+    rule = "letters, digits, '.', '_' and '-', beginning with a letter or digit; at most 100"
+    if given is not None and not NAME.fullmatch(given):
+        findings.add("bad-value", root.fields["name"].place, "a pipeline cannot be named like this", rule)
+    elif "name" not in root.fields and not NAME.fullmatch(stem):
+        message = "a pipeline cannot be named like this file"
+        findings.add("bad-value", root.place, message, f"give it a 'name': {rule}")
+    return given or stem
 
 
-def _check_keys(document: Document, findings: Findings) -> None:
+def _check_keys(document: Document, findings: Findings) -> set[str]:
+    """Refuse the keys that have no meaning yet, and near misses; the reserved keys that these seem to mean."""
     root = document.root
     read = {path[0] for path in document.reads}
+    meant = set()
     for key in root.fields:
         if key in NOT_YET:
-            findings.add("not-yet", root.key_place(key), f"'{key}' is not supported by this version")
-        elif key not in RESERVED_KEYS and key not in read and (near := nearest(key, RESERVED_KEYS, likeness=_NEAR_MISS)):
+            findings.add("not-yet", root.key_place(key), f"'{key}' is not supported by this version", NOT_YET[key])
+        elif (
+            key not in RESERVED_KEYS and key not in read and (near := nearest(key, RESERVED_KEYS, likeness=_NEAR_MISS))
+        ):
             message = f"'{key}' is no key of a pipeline, and nothing reads it"
             findings.add("misspelt-key", root.key_place(key), message, f"did you mean '{near}'?")
+            meant.add(near)
+    return meant
 
 
 def _params(root: Object, findings: Findings) -> Mapping[str, Any]:
@@ -104,9 +132,6 @@ def _params(root: Object, findings: Findings) -> Mapping[str, Any]:
 
 def _steps(root: Object, catalogue: Catalogue, findings: Findings) -> tuple[Step, ...]:
     if "tasks" not in root.fields:
-        near = suggestion("tasks", [key for key in root.fields if key not in RESERVED_KEYS])
-        hint = near if near.startswith("did") else "tasks = [{ name = …, args { … } }]"
-        findings.add("missing-key", root.place, "a pipeline needs the key 'tasks'", hint)
         return ()
     defaults = read_defaults(root.fields["defaults"], findings) if "defaults" in root.fields else None
     entries = read_entries(root.fields["tasks"], defaults, findings)
@@ -132,9 +157,7 @@ def _task(entry: Entry, catalogue: Catalogue, findings: Findings) -> type[Task] 
     return task
 
 
-def _step(
-    entry: Entry, needs: tuple[str, ...], signatures: Mapping[str, Signature | None], findings: Findings
-) -> Step:
+def _step(entry: Entry, needs: tuple[str, ...], signatures: Mapping[str, Signature | None], findings: Findings) -> Step:
     expected = signatures[entry.id]
     arguments: dict[str, Any] = {}
     if expected is not None:
@@ -155,7 +178,6 @@ def _when(entry: Entry, findings: Findings) -> bool | LateArgument:
     value = entry.given.fields.get("when")
     if value is None:
         return True
-    if next(references(value), None) is not None:
+    if isinstance(value, Late):
         return LateArgument(value, bool)
-    when = findings.read(value, bool, "'when'")
-    return True if when is None else bool(when)
+    return bool(findings.read(value, bool, "'when'"))

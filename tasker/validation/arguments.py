@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,7 @@ from tasker.signature import BrokenSignatureError, describe, signature
 from tasker.validation.findings import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tasker.document.values import Value
+    from tasker.document.values import OutputReference, Value
     from tasker.signature import Signature
     from tasker.task import Task
     from tasker.validation.findings import Findings
@@ -24,10 +23,15 @@ if TYPE_CHECKING:
 
 def read_signature(entry: Entry, task: type[Task], findings: Findings) -> Signature | None:
     """The signature of the entry's task, or `None` and a fault where nobody could call it."""
-    missing = {module: wanted for module, wanted in task.requires.items() if not importable(module)}
-    for module, wanted in missing.items():
-        message = f"the task '{entry.task}' needs the package '{module}', which is not installed"
-        findings.add("missing-extra", entry.place, message, f"pip install '{wanted}'")
+    requires: Any = task.requires
+    if not isinstance(requires, Mapping):
+        message = f"the task '{entry.task}' has a `requires` that is no mapping of modules to what to install"
+        findings.add("broken-task", entry.place, message, 'requires = {"sqlglot": "tasker[lineage]"}')
+        return None
+    for module, wanted in requires.items():
+        if not importable(module):
+            message = f"the task '{entry.task}' needs the package '{module}', which is not installed"
+            findings.add("missing-extra", entry.place, message, f"pip install '{wanted}'")
     try:
         return signature(task)
     except BrokenSignatureError as error:
@@ -38,9 +42,9 @@ def read_signature(entry: Entry, task: type[Task], findings: Findings) -> Signat
 def read_arguments(entry: Entry, expected: Signature, findings: Findings) -> dict[str, Any]:
     """The arguments, converted; what reads outputs is left as a `LateArgument`."""
     given = entry.args.fields if entry.args is not None else {}
-    for parameter in expected.parameters:
-        if parameter.mandatory and parameter.name not in given:
-            message = f"the task '{entry.task}' needs the argument '{parameter.name}'"
+    for asked in expected.parameters:
+        if asked.mandatory and asked.name not in given:
+            message = f"the task '{entry.task}' needs the argument '{asked.name}'"
             findings.add("missing-argument", entry.place, message, f"expected: {describe(expected)}")
     arguments = {}
     for name, value in given.items():
@@ -57,29 +61,40 @@ def read_arguments(entry: Entry, expected: Signature, findings: Findings) -> dic
 def check_types(
     arguments: Mapping[str, Any], handed_on: Mapping[str, Signature | None], expected: Signature, findings: Findings
 ) -> None:
-    """Compare each argument that is one output as a whole with what its step declares; in doubt, it may be."""
+    """Compare the outputs in each argument with what their steps declare; in doubt, they may suit."""
     for name, argument in arguments.items():
         if not isinstance(argument, LateArgument) or not isinstance(argument.value, Late):
             continue
-        parts = argument.value.parts
-        reference = argument.value.references[0]
-        declared = getattr(handed_on.get(reference.step), "outputs", None) or {}
-        known = len(parts) == 1 and len(reference.keys) == 1 and reference.keys[0] in declared
-        if known and not fits(declared[reference.keys[0]], argument.annotation):
-            message = f"argument '{name}': {reference} is of another type"
-            findings.add("bad-argument", reference.place, message, f"expected: {describe(expected)}")
+        # Among other parts an output becomes text, whatever the argument is.
+        asked = argument.annotation if len(argument.value.parts) == 1 else str
+        for reference in argument.value.references:
+            declared = _declared(reference, handed_on.get(reference.step))
+            if declared is not None and not fits(declared, asked):
+                message = f"argument '{name}' of '{expected.task}': {reference} is of another type"
+                findings.add("bad-argument", reference.place, message, f"expected: {describe(expected)}")
+
+
+def late_or_converted(value: Value, annotation: Any) -> Any:
+    """The value, converted, or a `LateArgument` where outputs are read in it; raises `Mismatch`."""
+    converted = convert(value, annotation)
+    return LateArgument(value, annotation) if next(references(value), None) is not None else converted
+
+
+def _declared(reference: OutputReference, step: Signature | None) -> Any:
+    """The annotation of an output, if its task declares any; without a key, it is all of them."""
+    if step is None or step.outputs is None or len(reference.keys) > 1:
+        return None
+    return step.outputs.get(reference.keys[0]) if reference.keys else dict
 
 
 def _argument(name: str, value: Value, annotation: Any, expected: Signature, findings: Findings) -> Any:
     try:
-        converted = convert(value, annotation)
+        return late_or_converted(value, annotation)
     except Mismatch as mismatch:
         for place, message in mismatch.problems:
             hint = f"expected: {describe(expected)}"
             findings.add("bad-argument", place, f"argument '{name}' of '{expected.task}': {message}", hint)
         return None
-    late = isinstance(value, Late) or next(references(value), None) is not None
-    return LateArgument(value, annotation) if late else converted
 
 
 def _expectation(name: str, expected: Signature) -> str:
@@ -87,9 +102,18 @@ def _expectation(name: str, expected: Signature) -> str:
     return f"{near + ' ' if near.startswith('did') else ''}expected: {describe(expected)}"
 
 
+_importable_ones: set[str] = set()
+"""Modules that were found once: looking takes a search of every folder of packages, and they do not go away."""
+
+
 def importable(module: str) -> bool:
     """Whether a module can be imported, without importing it."""
+    if module in _importable_ones:
+        return True
     try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
+        found = find_spec(module) is not None
+    except Exception:  # noqa: BLE001 - looking for a part of a package imports the package, which may raise anything
+        found = False
+    if found:
+        _importable_ones.add(module)
+    return found

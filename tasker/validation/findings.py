@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tasker.conversion import Mismatch, convert
-from tasker.document.values import Object
+from tasker.document.values import Object, Scalar
 from tasker.faults import Fault
 from tasker.nearest import nearest
 from tasker.references import references
@@ -16,21 +16,36 @@ if TYPE_CHECKING:
     from tasker.document.values import Value
     from tasker.faults import Place
 
+MOST_FAULTS = 1000
+"""Faults after which a validation gives up: who has so many mends those first."""
+
+
+class TooManyFaultsError(Exception):
+    """There are `MOST_FAULTS`; nothing more is looked for."""
+
 
 class Findings:
-    """Every fault found so far; finding one never ends the search."""
+    """Every fault found so far, each once; finding one does not end the search, unless there are too many."""
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
+        self._faults: dict[Fault, None] = {}
+
+    @property
+    def faults(self) -> list[Fault]:
+        """What was found, in the order of finding."""
+        return list(self._faults)
 
     def add(self, code: str, place: Place, message: str, hint: str = "") -> None:
-        """Note a fault."""
-        self.faults.append(Fault(code, place, message, hint))
+        """Note a fault; raises `TooManyFaultsError` after the last that there is room for."""
+        self._faults[Fault(code, place, message, hint)] = None
+        if len(self._faults) >= MOST_FAULTS:
+            last = f"there are over {MOST_FAULTS} faults here, and the rest is not looked for"
+            self._faults[Fault("too-large", place, last, "mend these first")] = None
+            raise TooManyFaultsError
 
     def read(self, value: Value, annotation: Any, what: str) -> Any:
         """The value as `annotation` asks for it, or `None` and a fault for each thing that does not fit."""
-        for reference in references(value):
-            self.add("bad-value", reference.place, f"{what} cannot read {reference}, which is known only during a run")
+        if not self._settled(value, what):
             return None
         try:
             return convert(value, annotation)
@@ -38,6 +53,18 @@ class Findings:
             for place, message in mismatch.problems:
                 self.add("bad-value", place, f"{what}: {message}")
         return None
+
+    def _settled(self, value: Value, what: str) -> bool:
+        """Whether the value may decide on a plan: it is known before a run, and may be shown to people."""
+        late = list(references(value))
+        for reference in late:
+            message = f"{what} cannot read {reference}, which is known only during a run"
+            self.add("bad-value", reference.place, message, "outputs go into 'args' and 'when'")
+        secret = isinstance(value, Scalar) and value.masked is not None
+        if secret:
+            message = f"{what} cannot come from a secret: it is shown in logs and faults"
+            self.add("bad-value", value.place, message, "secrets go into 'args'")
+        return not late and not secret
 
     def section(self, section: Value, keys: Mapping[str, Any], what: str) -> dict[str, Any]:
         """The known keys of an object, each read; a key that means nothing there is a fault."""
@@ -57,4 +84,9 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     near = nearest(name, names)
     if near is not None:
         return f"did you mean '{near}'?"
-    return f"known here: {', '.join(sorted(names))}" if names else ""
+    shown = sorted(names)[:_SHOWN] + ["…"] * (len(names) > _SHOWN)
+    return f"known here: {', '.join(shown)}" if names else ""
+
+
+_SHOWN = 30
+"""Known names that a hint lists: more than that are no help."""

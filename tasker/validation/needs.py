@@ -2,63 +2,86 @@
 
 from __future__ import annotations
 
-from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from tasker.references import references
+from tasker.validation.circles import strongly_connected
 from tasker.validation.findings import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tasker.document.values import OutputReference
     from tasker.signature import Signature
     from tasker.validation.findings import Findings
     from tasker.validation.steps import Entry
 
+_SHOWN = 12
+"""Steps of a circle that a message names."""
 
-def read_needs(entries: list[Entry], findings: Findings) -> dict[str, tuple[str, ...]]:
-    """The ids that each step needs, without circles: where there is one, a fault says so and it is cut."""
-    ids = {entry.id for entry in entries}
+
+def read_needs(entries: Sequence[Entry], findings: Findings) -> dict[str, tuple[str, ...]]:
+    """The ids that each step needs: those it names, or the step before it; a fault for each circle of steps."""
+    ids = {entry.id: None for entry in entries}
     needs: dict[str, tuple[str, ...]] = {}
     before: tuple[str, ...] = ()
     for entry in entries:
-        needs[entry.id] = before if entry.needs is None else tuple(_known(entry, ids, findings))
+        needs[entry.id] = before if entry.needs is None else tuple(dict.fromkeys(_known(entry, ids, findings)))
         before = (entry.id,)
-    while circle := _circle(needs):
-        _report(circle, entries, findings)
-        needs[circle[0]] = tuple(each for each in needs[circle[0]] if each not in circle)
+    if any(entry.needs is not None for entry in entries):
+        _refuse_circles(entries, needs, findings)
     return needs
 
 
 def check_outputs(
-    entries: list[Entry], needs: Mapping[str, tuple[str, ...]], handed_on: Mapping[str, Signature | None], findings: Findings
+    entries: Sequence[Entry],
+    needs: Mapping[str, tuple[str, ...]],
+    handed_on: Mapping[str, Signature | None],
+    findings: Findings,
 ) -> None:
     """Every output that a step reads must come from a step that it needs, and be one that its task hands on."""
-    reachable: dict[str, int] = {}
+    reading = [(entry, reference) for entry in entries for reference in _read(entry)]
+    if not reading:
+        return
     numbers = {entry.id: number for number, entry in enumerate(entries)}
-    for step_id in TopologicalSorter(needs).static_order():
-        reachable[step_id] = 0
-        for needed in needs[step_id]:
-            reachable[step_id] |= reachable[needed] | 1 << numbers[needed]
-    for entry in entries:
-        for reference in _read(entry):
-            number = numbers.get(reference.step)
-            if number is None:
-                message = f"{reference} reads a step that is not there"
-                findings.add("unknown-output", reference.place, message, suggestion(reference.step, numbers))
-            elif not reachable[entry.id] >> number & 1:
-                message = f"{reference} reads step '{reference.step}', which step '{entry.id}' does not need"
-                findings.add("unknown-output", reference.place, message, f"needs = [{reference.step}]")
-            else:
-                _check_key(reference, handed_on.get(reference.step), findings)
+    reachable = _reachable(needs, numbers)
+    for entry, reference in reading:
+        number = numbers.get(reference.step)
+        if number is None:
+            message = f"{reference} reads a step that is not there"
+            findings.add("unknown-output", reference.place, message, suggestion(reference.step, numbers))
+        elif not reachable[entry.id] >> number & 1:
+            message = f"{reference} reads step '{reference.step}', which step '{entry.id}' does not need"
+            findings.add("unknown-output", reference.place, message, _how_to_need(entry, reference, numbers))
+        else:
+            _check_key(reference, handed_on.get(reference.step), findings)
+
+
+def _reachable(needs: Mapping[str, tuple[str, ...]], numbers: Mapping[str, int]) -> dict[str, int]:
+    """The steps that each step needs, directly or not, as the bits of a number."""
+    reachable: dict[str, int] = {}
+    for circle in strongly_connected(needs):
+        within = sum(1 << numbers[step_id] for step_id in circle) if _is_circle(circle, needs) else 0
+        for needed in {needed for step_id in circle for needed in needs[step_id]}.difference(circle):
+            within |= reachable[needed] | 1 << numbers[needed]
+        reachable.update(dict.fromkeys(circle, within))
+    return reachable
+
+
+def _how_to_need(entry: Entry, reference: OutputReference, numbers: Mapping[str, int]) -> str:
+    if reference.step == entry.id:
+        return "a step cannot read what it hands on itself"
+    if numbers[reference.step] > numbers[entry.id] and entry.needs is None:
+        return f"'{reference.step}' comes later; put it before this step, or write needs = [{reference.step}]"
+    return f"needs = [{', '.join([*(step_id for step_id, _ in entry.needs or ()), reference.step])}]"
 
 
 def _check_key(reference: OutputReference, expected: Signature | None, findings: Findings) -> None:
-    if expected is None or expected.outputs is None or reference.keys[0] in expected.outputs:
+    declared = expected.outputs if expected is not None else None
+    if expected is None or declared is None or not reference.keys or reference.keys[0] in declared:
         return
     message = f"the task '{expected.task}' hands on no output '{reference.keys[0]}'"
-    findings.add("unknown-output", reference.place, message, suggestion(reference.keys[0], expected.outputs))
+    findings.add("unknown-output", reference.place, message, suggestion(reference.keys[0], declared))
 
 
 def _read(entry: Entry) -> Iterator[OutputReference]:
@@ -67,24 +90,48 @@ def _read(entry: Entry) -> Iterator[OutputReference]:
             yield from references(entry.given.fields[key])
 
 
-def _known(entry: Entry, ids: set[str], findings: Findings) -> Iterator[str]:
-    for step_id, place in entry.needs or ():
+def _known(entry: Entry, ids: Mapping[str, None], findings: Findings) -> Iterator[str]:
+    for step_id, span in entry.needs or ():
         if step_id in ids:
             yield step_id
         else:
             message = f"step '{entry.id}' needs '{step_id}', which is not there"
-            findings.add("unknown-need", place, message, suggestion(step_id, ids))
+            findings.add("unknown-need", span.place, message, suggestion(step_id, ids))
 
 
-def _circle(needs: Mapping[str, tuple[str, ...]]) -> list[str]:
-    try:
-        TopologicalSorter(needs).prepare()
-    except CycleError as error:
-        return list(error.args[1])[::-1]
-    return []
+def _refuse_circles(entries: Sequence[Entry], needs: Mapping[str, tuple[str, ...]], findings: Findings) -> None:
+    explicit = {entry.id: entry.needs for entry in entries if entry.needs is not None}
+    for group in strongly_connected(needs):
+        if not _is_circle(group, needs):
+            continue
+        circle = _one_circle(group, needs)
+        # A circle has a step that names what it needs: along the list alone, the way leads only back.
+        turn = next(number for number, step_id in enumerate(circle) if step_id in explicit)
+        first, *others = circle[turn:] + circle[:turn]
+        place = next(span.place for step_id, span in explicit[first] if step_id == (others or [first])[0])
+        message = f"steps need each other in a circle: {_drawn([first, *others])}"
+        if not others:
+            message = f"step '{first}' needs itself"
+        findings.add("cyclic-needs", place, message, "take one of these needs out")
 
 
-def _report(circle: list[str], entries: list[Entry], findings: Findings) -> None:
-    entry = next(each for each in entries if each.id == circle[0])
-    place = next((place for step_id, place in entry.needs or () if step_id in circle), entry.place)
-    findings.add("cyclic-needs", place, f"steps need each other in a circle: {' → '.join(circle)}")
+def _drawn(circle: list[str]) -> str:
+    """The circle in one line, a long one without its middle."""
+    shown = circle if len(circle) <= _SHOWN else [*circle[: _SHOWN - 2], "…", circle[-1]]
+    return " → ".join([*shown, circle[0]])
+
+
+def _is_circle(group: Sequence[str], needs: Mapping[str, tuple[str, ...]]) -> bool:
+    return len(group) > 1 or group[0] in needs[group[0]]
+
+
+def _one_circle(group: Sequence[str], needs: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """A circle among steps that all need each other, each followed by one that it needs."""
+    within = set(group)
+    path: dict[str, None] = {}
+    step_id = group[0]
+    while step_id not in path:
+        path[step_id] = None
+        step_id = next(needed for needed in needs[step_id] if needed in within)
+    steps = list(path)
+    return steps[steps.index(step_id) :]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from tasker.document.values import Value
+    from tasker.faults import Place
     from tasker.validation.findings import Findings
 
 _KEYS: dict[str, Any] = {
@@ -24,6 +25,9 @@ _KEYS: dict[str, Any] = {
     "deadline": Annotated[timedelta, MoreThan(timedelta())],
     "jitter": Annotated[timedelta, AtLeast(timedelta())],
 }
+_EXAMPLE = 'such as cron = "15 2 * * *"'
+_MOST = 100
+"""Cron expressions of one schedule: looking for the next slot of each takes its time."""
 
 
 def read_schedule(value: Value, now: datetime, findings: Findings) -> Schedule | None:
@@ -31,28 +35,30 @@ def read_schedule(value: Value, now: datetime, findings: Findings) -> Schedule |
     if not isinstance(value, Object):
         value = Object(value.span, {"cron": value}, {})
     found = findings.section(value, _KEYS, "a schedule")
-    zone = _zone(value.fields.get("timezone"), findings)
-    expressions = _expressions(value.fields.get("cron"))
+    zone = _zone(value.fields.get("timezone"), found.get("timezone", "UTC"), findings)
     if "cron" not in value.fields:
-        findings.add("missing-key", value.place, "a schedule needs the key 'cron'", 'such as cron = "15 2 * * *"')
-    for expression in expressions:
-        _check(expression, zone, now, findings)
+        findings.add("missing-key", value.place, "a schedule needs the key 'cron'", _EXAMPLE)
     if "cron" not in found:
         return None
-    found["cron"] = tuple(expression.text for expression in expressions)
-    return Schedule(**found)
+    cron = value.fields["cron"]
+    expressions = [item for item in (cron.items if isinstance(cron, Array) else (cron,)) if isinstance(item, Scalar)]
+    if not expressions:
+        findings.add("missing-key", cron.place, "'cron' is an empty list", _EXAMPLE)
+    elif len(expressions) > _MOST:
+        findings.add(
+            "too-large", cron.place, f"a schedule has at most {_MOST} cron expressions", "ranges make one of many"
+        )
+    else:
+        for expression in expressions:
+            _check(expression, zone, now, findings)
+    return Schedule(**{**found, "cron": tuple(expression.text for expression in expressions)})
 
 
-def _expressions(value: Value | None) -> list[Scalar]:
-    items = value.items if isinstance(value, Array) else (value,)
-    return [item for item in items if isinstance(item, Scalar)]
-
-
-def _zone(value: Value | None, findings: Findings) -> ZoneInfo:
+def _zone(value: Value | None, name: str, findings: Findings) -> ZoneInfo:
     from tasker.cron import UnknownTimezoneError, timezone  # noqa: PLC0415 - only files with a schedule pay for it
 
     try:
-        return timezone(value.text if isinstance(value, Scalar) else "UTC")
+        return timezone(name)
     except UnknownTimezoneError as error:
         assert value is not None  # noqa: S101 - UTC is known everywhere
         findings.add("unknown-timezone", value.place, str(error), error.hint)
@@ -65,8 +71,17 @@ def _check(expression: Scalar, zone: ZoneInfo, now: datetime, findings: Findings
     try:
         cron = Cron.parse(expression.text)
     except CronError as error:
-        findings.add("bad-cron", expression.place, str(error), error.hint)
+        findings.add("bad-cron", _within(expression, error.offset, error.length), str(error), error.hint)
         return
     if cron.next(now, zone) is None:
         message = f"the cron expression '{expression.text}' never comes due"
         findings.add("never-due", expression.place, message, "is there such a day in that month?")
+
+
+def _within(expression: Scalar, offset: int, length: int) -> Place:
+    """The characters of an expression that are to blame, where it stands in the file as it is."""
+    span = expression.span
+    at = span.source.text.find(expression.text, span.start, span.end)
+    if at < 0:
+        return expression.place
+    return span.source.place(at + offset, at + offset + length)

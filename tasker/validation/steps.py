@@ -8,20 +8,25 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
+from tasker.conversion import Mismatch, convert
 from tasker.document.values import Array, Object, Scalar
+from tasker.nearest import nearest
 from tasker.pipeline import OnFailure, Retry
 from tasker.validation.bounds import AtLeast, MoreThan
 from tasker.validation.findings import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from tasker.document.values import Value
+    from tasker.document.values import Span, Value
     from tasker.faults import Place
     from tasker.validation.findings import Findings
 
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 """Ids stand in substitutions, file names and labels of metrics."""
+_NO_ID = re.compile(r"[^A-Za-z0-9_-]")
+_LONGEST_BASE = 90
+"""Characters of a task's name that its steps are called by, with room for a number."""
 _DURATION = Annotated[timedelta, MoreThan(timedelta())]
 _KEYS: dict[str, Any] = {"name": str, "id": str, "timeout": _DURATION, "on_failure": OnFailure}
 """The keys of a step that are what they seem; the others have readers of their own."""
@@ -34,6 +39,15 @@ _RETRY_KEYS: dict[str, Any] = {
 }
 _NO_DEFAULT = {"id", "name", "needs"}
 """Keys of a step that cannot be the same for all."""
+_DEFAULT_KEYS = tuple(key for key in STEP_KEYS if key not in _NO_DEFAULT)
+_RETRY_COUNT = Annotated[int, AtLeast(0)]
+_RETRIES = Annotated[int, AtLeast(0)] | dict[str, Any]
+_OTHER_WORDS = {"task": "name", "arguments": "args", "params": "args", "depends_on": "needs", "if": "when"}
+"""What other programs call the keys of a step."""
+MOST_STEPS = 10_000
+"""Steps of a pipeline: each takes a process of its own, and what they need of each other grows with the square."""
+_MOST_DEFAULTS = 1_000_000
+"""Values that `defaults` may come to, once for each step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +56,19 @@ class Entry:
 
     id: str
     task: str
-    place: Place
+    span: Span
     """Where the task's name is written, or the entry where it has none."""
     given: Object
     args: Object | None
-    needs: tuple[tuple[str, Place], ...] | None
+    needs: tuple[tuple[str, Span], ...] | None
     """Ids, and where each is written; `None` for the step before."""
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """The fields of `Step` that the entry sets by itself."""
+
+    @property
+    def place(self) -> Place:
+        """Where to tell what is wrong with the step as a whole."""
+        return self.span.place
 
 
 def read_entries(tasks: Value, defaults: Object | None, findings: Findings) -> list[Entry]:
@@ -59,14 +78,20 @@ def read_entries(tasks: Value, defaults: Object | None, findings: Findings) -> l
         return []
     if not tasks.items:
         findings.add("missing-key", tasks.place, "'tasks' is empty", "a pipeline has at least one step")
-    objects = []
+    if len(tasks.items) > MOST_STEPS:
+        message = f"a pipeline has at most {MOST_STEPS:,} steps, not {len(tasks.items):,}"
+        findings.add("too-large", tasks.place, message, "let one step do more, or make several pipelines of it")
+        return []
+    if defaults is not None and _size(defaults) * len(tasks.items) > _MOST_DEFAULTS:
+        message = f"merged under {len(tasks.items):,} steps, this comes to over {_MOST_DEFAULTS:,} values"
+        findings.add("too-large", defaults.place, message)
+        defaults = None
+    steps = [item for item in tasks.items if isinstance(item, Object)]
     for item in tasks.items:
-        if isinstance(item, Object):
-            objects.append(item)
-        else:
+        if not isinstance(item, Object):
             findings.read(item, dict, "a step")
-    ids = _ids(objects, findings)
-    return [_entry(item, step_id, defaults, findings) for item, step_id in zip(objects, ids, strict=True)]
+    ids = _ids(steps, findings)
+    return [_entry(step, step_id, defaults, findings) for step, step_id in zip(steps, ids, strict=True)]
 
 
 def read_defaults(value: Value, findings: Findings) -> Object | None:
@@ -74,75 +99,96 @@ def read_defaults(value: Value, findings: Findings) -> Object | None:
     if not isinstance(value, Object):
         findings.read(value, dict, "'defaults'")
         return None
-    known = [key for key in STEP_KEYS if key not in _NO_DEFAULT]
     for key in value.fields:
-        if key not in known:
-            findings.add("unknown-key", value.key_place(key), f"'defaults' has no key '{key}'", suggestion(key, known))
-    return _with_retries_as_object(
-        Object(value.span, {key: item for key, item in value.fields.items() if key in known}, value.keys)
-    )
+        if key in _NO_DEFAULT:
+            findings.add("unknown-key", value.key_place(key), f"'{key}' cannot be the same for all steps")
+        elif key not in _DEFAULT_KEYS:
+            hint = suggestion(key, _DEFAULT_KEYS)
+            findings.add("unknown-key", value.key_place(key), f"'defaults' has no key '{key}'", hint)
+    known = {key: item for key, item in value.fields.items() if key in _DEFAULT_KEYS}
+    return _with_retries_as_object(Object(value.span, known, value.keys))
 
 
-def _ids(steps: list[Object], findings: Findings) -> list[str]:
+def _size(value: Value) -> int:
+    """The values in a value, itself included."""
+    if isinstance(value, Object):
+        return 1 + sum(map(_size, value.fields.values()))
+    return 1 + sum(map(_size, value.items)) if isinstance(value, Array) else 1
+
+
+def _ids(steps: Sequence[Object], findings: Findings) -> list[str]:
     """The id of each step: its own, or its task's name, numbered where that is taken."""
     own = [_own_id(step, findings) for step in steps]
-    taken: dict[str, Place] = {}
+    first: dict[str, Value] = {}
     for step, step_id in zip(steps, own, strict=True):
         if step_id is None:
             continue
-        if step_id in taken:
-            message = f"two steps have the id '{step_id}'"
-            findings.add("duplicate-id", step.fields["id"].place, message, f"the first one is at {taken[step_id]}")
-        taken.setdefault(step_id, step.fields["id"].place)
-    return [step_id or _numbered(step, taken) for step, step_id in zip(steps, own, strict=True)]
+        value = step.fields["id"]
+        if (known := first.setdefault(step_id, value)) is not value:
+            hint = f"the first one is at {known.place}"
+            findings.add("duplicate-id", value.place, f"two steps have the id '{step_id}'", hint)
+    numbers: dict[str, int] = {}
+    return [step_id or _numbered(step, first, numbers) for step, step_id in zip(steps, own, strict=True)]
 
 
 def _own_id(step: Object, findings: Findings) -> str | None:
     value = step.fields.get("id")
-    if not isinstance(value, Scalar):
+    if not isinstance(value, Scalar) or value.data is None or value.masked is not None:
         return None
     if not _ID.fullmatch(value.text):
-        hint = "letters, digits, '_' and '-', beginning with a letter; at most 100"
+        hint = "letters, digits, '_' and '-', beginning with a letter or '_'; at most 100"
         findings.add("bad-value", value.place, "an id cannot be written like this", hint)
         return None
     return value.text
 
 
-def _numbered(step: Object, taken: dict[str, Place]) -> str:
-    name = step.fields.get("name")
-    base = name.text if isinstance(name, Scalar) else "step"
-    step_id, number = base, 1
-    while step_id in taken:
-        number += 1
-        step_id = f"{base}_{number}"
-    taken[step_id] = step.place
-    return step_id
+def _numbered(step: Object, taken: Mapping[str, Value], numbers: dict[str, int]) -> str:
+    """The task's name as an id: `archive`, then `archive_2`; `numbers` says how far each name has come."""
+    base = _id_of(step.fields.get("name"))
+    while True:
+        number = numbers[base] = numbers.get(base, 0) + 1
+        step_id = base if number == 1 else f"{base}_{number}"
+        if step_id not in taken and (number == 1 or step_id not in numbers):
+            # Another task may be called like this one with a number.
+            numbers.setdefault(step_id, 1)
+            return step_id
+
+
+def _id_of(name: Value | None) -> str:
+    """A task's name in the letters that an id may have."""
+    if not isinstance(name, Scalar) or name.data is None or name.masked is not None:
+        return "step"
+    letters = _NO_ID.sub("_", name.text[:_LONGEST_BASE])
+    return letters if _ID.fullmatch(letters) else f"_{letters}"
 
 
 def _entry(step: Object, step_id: str, defaults: Object | None, findings: Findings) -> Entry:
-    name = step.fields.get("name")
-    if name is None:
-        findings.add("missing-key", step.place, "a step needs the key 'name'", "the name of its task")
     step = _merged(defaults, _with_retries_as_object(step))
-    for key in step.fields:
-        if key not in STEP_KEYS:
-            findings.add("unknown-key", step.key_place(key), f"a step has no key '{key}'", _key_hint(key))
-    plain_keys = Object(step.span, {key: step.fields[key] for key in _KEYS if key in step.fields}, step.keys)
-    found = findings.section(plain_keys, _KEYS, "a step")
+    unknown = {key: _meant(key) for key in step.fields if key not in STEP_KEYS}
+    for key, meant in unknown.items():
+        hint = f"did you mean '{meant}'?" if meant else _KNOWN
+        findings.add("unknown-key", step.key_place(key), f"a step has no key '{key}'", hint)
+    name = step.fields.get("name")
+    if name is None and "name" not in unknown.values():
+        findings.add("missing-key", step.place, "a step needs the key 'name'", "the name of its task")
+    found = {key: findings.read(step.fields[key], _KEYS[key], f"'{key}'") for key in _KEYS if key in step.fields}
     return Entry(
         id=step_id,
-        task=found.pop("name", ""),
-        place=name.place if name is not None else step.place,
+        task=found.pop("name", None) or "",
+        span=name.span if name is not None else step.span,
         given=step,
         args=_args(step.fields.get("args"), findings),
         needs=_needs(step.fields.get("needs"), findings),
-        settings={key: value for key, value in found.items() if key != "id"} | _retry(step, findings),
+        settings={key: value for key, value in found.items() if key != "id" and value is not None}
+        | _retry(step, findings),
     )
 
 
-def _key_hint(key: str) -> str:
-    hint = suggestion(key, STEP_KEYS)
-    return hint if hint.startswith("did") else f"{hint}; a task's arguments stand in 'args'"
+def _meant(key: str) -> str | None:
+    return _OTHER_WORDS.get(key) or nearest(key, STEP_KEYS)
+
+
+_KNOWN = f"{suggestion('', STEP_KEYS)}; a task's arguments stand in 'args'"
 
 
 def _args(value: Value | None, findings: Findings) -> Object | None:
@@ -152,12 +198,13 @@ def _args(value: Value | None, findings: Findings) -> Object | None:
     return None
 
 
-def _needs(value: Value | None, findings: Findings) -> tuple[tuple[str, Place], ...] | None:
+def _needs(value: Value | None, findings: Findings) -> tuple[tuple[str, Span], ...] | None:
+    """The ids that are given, one alone without brackets too."""
     if value is None:
         return None
     items = value.items if isinstance(value, Array) else (value,)
-    read = [(findings.read(item, str, "'needs'"), item.place) for item in items]
-    return tuple((step_id, place) for step_id, place in read if step_id is not None)
+    read = [(findings.read(item, str, "'needs'"), item.span) for item in items]
+    return tuple((step_id, span) for step_id, span in read if step_id is not None)
 
 
 def _retry(step: Object, findings: Findings) -> dict[str, Retry]:
@@ -165,8 +212,7 @@ def _retry(step: Object, findings: Findings) -> dict[str, Retry]:
     if value is None:
         return {}
     if not isinstance(value, Object):
-        hint = "a count such as 3, or an object with 'attempts', 'delay', 'backoff', 'max_delay'"
-        findings.add("bad-value", value.place, "'retries' cannot be this", hint)
+        findings.read(value, _RETRIES, "'retries'")
         return {}
     return {"retry": Retry(**findings.section(value, _RETRY_KEYS, "'retries'"))}
 
@@ -174,9 +220,12 @@ def _retry(step: Object, findings: Findings) -> dict[str, Retry]:
 def _with_retries_as_object(step: Object) -> Object:
     """The step with `retries = 3` spelled out: three tries after the first one."""
     value = step.fields.get("retries")
-    if not isinstance(value, Scalar) or type(value.data) is not int or value.data < 0:
+    if not isinstance(value, Scalar) or value.masked is not None:
         return step
-    attempts = value.data + 1
+    try:
+        attempts = convert(value, _RETRY_COUNT) + 1
+    except Mismatch:
+        return step
     spelled_out = Object(value.span, {"attempts": Scalar(value.span, attempts, str(attempts))}, {})
     return Object(step.span, {**step.fields, "retries": spelled_out}, step.keys)
 
