@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "templates"
 _TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""What validation takes for a name, which is what a file's stem becomes."""
+"""What validation takes for a name."""
 _TAKEN_CLASSES = {"Path", "Task", "TypedDict"}
 """Names that the new task's module imports."""
 
