@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from tasker.conversion import Mismatch, convert, fits
 from tasker.document.values import Late
+from tasker.nearest import nearest
 from tasker.pipeline import LateArgument
 from tasker.references import references
 from tasker.signature import BrokenSignatureError, describe, signature
-from tasker.validation.findings import suggestion
 
 if TYPE_CHECKING:
     from tasker.document.values import OutputReference, Value
@@ -42,20 +42,30 @@ def read_signature(entry: Entry, task: type[Task], findings: Findings) -> Signat
 def read_arguments(entry: Entry, expected: Signature, findings: Findings) -> dict[str, Any]:
     """The arguments, converted; what reads outputs is left as a `LateArgument`."""
     given = entry.args.fields if entry.args is not None else {}
+    meant = _refuse_unknown(entry, expected, findings) if entry.args is not None else set()
     for asked in expected.parameters:
-        if asked.mandatory and asked.name not in given:
+        if asked.mandatory and asked.name not in given and asked.name not in meant:
             message = f"the task '{entry.task}' needs the argument '{asked.name}'"
             findings.add("missing-argument", entry.place, message, f"expected: {describe(expected)}")
     arguments = {}
     for name, value in given.items():
         parameter = expected.get(name)
-        if parameter is None:
-            assert entry.args is not None  # noqa: S101 - the argument was found there
-            message = f"the task '{entry.task}' takes no argument '{name}'"
-            findings.add("unknown-argument", entry.args.key_place(name), message, _expectation(name, expected))
-        else:
+        if parameter is not None:
             arguments[name] = _argument(name, value, parameter.annotation, expected, findings)
     return arguments
+
+
+def _refuse_unknown(entry: Entry, expected: Signature, findings: Findings) -> set[str]:
+    """A fault for each argument that the task does not take; the names of those that were most likely meant."""
+    assert entry.args is not None  # noqa: S101 - whoever asks has looked
+    unknown = [name for name in entry.args.fields if expected.get(name) is None]
+    near = {name: nearest(name, [parameter.name for parameter in expected.parameters]) for name in unknown}
+    for name, meant in near.items():
+        message = f"the task '{entry.task}' takes no argument '{name}'"
+        hint = f"did you mean '{meant}'? " if meant else ""
+        place = entry.args.key_place(name)
+        findings.add("unknown-argument", place, message, f"{hint}expected: {describe(expected)}")
+    return set(filter(None, near.values()))
 
 
 def check_types(
@@ -95,11 +105,6 @@ def _argument(name: str, value: Value, annotation: Any, expected: Signature, fin
             hint = f"expected: {describe(expected)}"
             findings.add("bad-argument", place, f"argument '{name}' of '{expected.task}': {message}", hint)
         return None
-
-
-def _expectation(name: str, expected: Signature) -> str:
-    near = suggestion(name, [parameter.name for parameter in expected.parameters])
-    return f"{near + ' ' if near.startswith('did') else ''}expected: {describe(expected)}"
 
 
 _importable_ones: set[str] = set()
