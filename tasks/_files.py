@@ -12,7 +12,6 @@ import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from tasker import WORKSPACE_MARKER
 
@@ -33,18 +32,20 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Give a path to write to, beside `target`, whose file takes the target's place when the block ends well.
 
     Missing folders are made. An exception leaves the target as it was. Content that the target already has is not
-    put in its place again, so its time and inode stay. What a killed writer left behind is removed by the next one.
+    put in its place again, so its time and inode stay. Who writes the same target meanwhile is waited for; what a
+    killed writer left behind is written over.
     """
     target = Path(os.path.realpath(target))
     target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target)
     draft, lock = _open_draft(target)
     try:
         yield draft
         _settle(draft, target)
-    finally:
+    except BaseException:
         draft.unlink(missing_ok=True)
-        os.close(lock)
+        raise
+    finally:
+        os.close(lock)  # only now: once the draft is gone, its name is the next writer's
 
 
 def write_if_changed(target: Path, content: bytes | str) -> bool:
@@ -107,39 +108,50 @@ def _raise(error: OSError) -> NoReturn:
 
 
 def _open_draft(target: Path) -> tuple[Path, int]:
-    """A new, empty draft, and the descriptor that holds its lock: who can lock a draft knows its writer is gone."""
-    while True:
-        draft = target.with_name(f".{target.name[:_NAME_CHARACTERS]}.{uuid4().hex}{DRAFT_SUFFIX}")
+    """An empty draft, and the descriptor that holds its lock: of one target there is one draft, and one writer."""
+    key = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    stem = f".{target.name[:_NAME_CHARACTERS]}.{key}"
+    draft = target.with_name(stem + DRAFT_SUFFIX)
+    lock = _lock(draft)
+    if lock is None:
+        draft = target.with_name(f"{stem}.{os.urandom(8).hex()}{DRAFT_SUFFIX}")
         lock = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-        with suppress(OSError):  # a file system without locks: then its drafts are never swept either
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if draft.exists():  # else it was swept between its making and its lock
-            return draft, lock
-        os.close(lock)
+    return draft, lock
 
 
-def _sweep(target: Path) -> None:
-    """Remove the drafts of `target` whose writers are gone."""
-    start = f".{target.name[:_NAME_CHARACTERS]}."
-    for sibling in target.parent.iterdir():
-        if sibling.name.startswith(start) and sibling.name.endswith(DRAFT_SUFFIX):
-            with suppress(OSError):
-                _remove_abandoned(sibling)
+def _lock(draft: Path) -> int | None:
+    """Open a draft, or what a killed writer left of it, once no other writer holds it.
+
+    Answers `None` where the file system has no locks, or where something that is not ours has the draft's name.
+    """
+    with suppress(OSError):
+        while True:
+            descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                held = os.fstat(descriptor)
+                if held.st_uid != os.geteuid() or held.st_nlink > 1:
+                    break
+                if _is_at(draft, held):
+                    os.ftruncate(descriptor, 0)
+                    return os.dup(descriptor)
+            finally:
+                os.close(descriptor)
+    return None
 
 
-def _remove_abandoned(draft: Path) -> None:
-    """Remove `draft` unless someone holds its lock; raises `OSError` where that cannot be told."""
-    lock = os.open(draft, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _is_at(draft: Path, held: os.stat_result) -> bool:
+    """Whether the file that is held still has the draft's name: who held it before may have put it in its place."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        draft.unlink()
-    finally:
-        os.close(lock)
+        return os.path.samestat(held, draft.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _settle(draft: Path, target: Path) -> None:
     """Let `draft` take the place of `target`, with its mode, unless both hold the same bytes."""
     if same_content(draft, target):
+        draft.unlink()
         return
     with suppress(FileNotFoundError):
         draft.chmod(stat.S_IMODE(target.stat().st_mode))

@@ -5,13 +5,13 @@ A file of the same size that is there already is read back and compared: SFTP te
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
-from uuid import uuid4
 
 from ._files import DRAFT_SUFFIX
 from ._uploads import Access, TryAgainError, UploadError
@@ -95,7 +95,7 @@ class SftpDestination:
         if _has(session, file, target):
             return False
         _make_folder(session, target.parent)
-        draft = str(target.with_name(f".{uuid4().hex}{DRAFT_SUFFIX}"))
+        draft = str(target.with_name(f".{os.urandom(16).hex()}{DRAFT_SUFFIX}"))
         try:
             session.put(str(file), draft)
             _rename(session, draft, str(target))

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, BinaryIO, NoReturn, TypedDict
-from uuid import uuid4
 
 from annotated_types import Ge
 
@@ -195,7 +194,7 @@ def _write_link(link: Path, leads_to: str) -> None:
     if link.is_symlink() and link.readlink() == Path(leads_to):
         return
     link.parent.mkdir(parents=True, exist_ok=True)
-    draft = link.with_name(f".{uuid4().hex}{DRAFT_SUFFIX}")
+    draft = link.with_name(f".{os.urandom(16).hex()}{DRAFT_SUFFIX}")
     draft.symlink_to(leads_to)
     draft.replace(link)
 

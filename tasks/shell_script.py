@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -69,6 +68,8 @@ class ShellScript(Task):
 def _split(arguments: str | Sequence[str] | None) -> list[str]:
     if not isinstance(arguments, str):
         return list(arguments or ())
+    import shlex
+
     try:
         return shlex.split(arguments)
     except ValueError as error:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,34 +63,61 @@ def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path: Path) -> None:
     assert target.read_text() == "x"
 
 
-def test_what_a_killed_writer_left_is_removed_and_a_living_ones_draft_is_not(tmp_path: Path) -> None:
+def test_what_a_killed_writer_left_is_written_over(tmp_path: Path) -> None:
     target = tmp_path / "report.txt"
     writer = _start_writer(target)
-    try:
-        files.write_if_changed(target, "mine")
-        assert len(list(tmp_path.glob(f"*{files.DRAFT_SUFFIX}"))) == 1
-    finally:
-        writer.send_signal(signal.SIGKILL)
+    writer.kill()
+    writer.communicate()
+    assert len(os.listdir(tmp_path)) == 1
+    files.write_if_changed(target, "mine")
+    assert os.listdir(tmp_path) == ["report.txt"]
+    assert target.read_text() == "mine"
+
+
+def test_writers_of_one_file_wait_for_each_other(tmp_path: Path) -> None:
+    target = tmp_path / "report.txt"
+    writers = [_start_writer(target)]
+    writers += [_start_writer(target, wait=False) for _ in range(3)]
+    for writer in writers:
         writer.communicate()
-    files.write_if_changed(target, "mine again")
+        assert writer.returncode == 0
+    assert target.read_text() == "whole"
     assert os.listdir(tmp_path) == ["report.txt"]
 
 
-def _start_writer(target: Path) -> subprocess.Popen[str]:
-    """A process that is in the middle of writing `target`."""
+@pytest.mark.parametrize("plant", [os.symlink, os.link])
+def test_a_link_that_waits_under_the_drafts_name_is_not_written_to(
+    plant: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("safe")
+    target = tmp_path / "report.txt"
+    with files.atomic_path(target) as draft:
+        pass
+    plant(precious, draft)
+    target.unlink()
+    files.write_if_changed(target, "mine")
+    assert precious.read_text() == "safe"
+    assert target.read_text() == "mine"
+
+
+def _start_writer(target: Path, *, wait: bool = True) -> subprocess.Popen[str]:
+    """A process that writes `target` and, where it is to `wait`, stops in the middle of it until its input ends."""
     code = f"""
         import sys
         sys.path.insert(0, {str(TASKS)!r})
         from pathlib import Path
         from _files import atomic_path
-        with atomic_path(Path({str(target)!r})) as draft:
-            draft.write_text("half")
+        with atomic_path(Path({str(target)!r})) as draft, draft.open("w") as stream:
+            stream.write("wh")
             print("writing", flush=True)
             sys.stdin.read()
+            stream.write("ole")
     """
-    writer = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert writer.stdout is not None
-    assert writer.stdout.readline() == "writing\n"
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    end = subprocess.PIPE if wait else subprocess.DEVNULL
+    writer = subprocess.Popen(command, stdin=end, stdout=subprocess.PIPE, text=True)
+    if wait:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "writing\n"
     return writer
