@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -15,9 +13,10 @@ from tasker.document.resolution import Resolver
 from tasker.document.values import Object, Source
 from tasker.errors import InvalidFileError
 from tasker.faults import Fault, Place
+from tasker.garbage import collection_paused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from tasker.document.resolution import Secrets, Variables
     from tasker.document.syntax import Fields
@@ -58,7 +57,7 @@ def load(
     """Read the file `name` of the conf folder. Raises `InvalidFileError` with every fault that was found."""
     files = Files(folder, limits)
     try:
-        with _collection_paused():
+        with collection_paused():
             root = files.load(name)
             layers = _overrides(overrides, files, limits)
             if root is None or files.faults:
@@ -79,18 +78,6 @@ def load(
         reads=frozenset(resolver.reads),
         revision=_revision(files.digests, overrides, resolver.variables),
     )
-
-
-@contextmanager
-def _collection_paused() -> Iterator[None]:
-    """A document is many objects and little garbage: looking for some would double the time of a large one."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def _overrides(overrides: Mapping[str, str], files: Files, limits: Limits) -> list[Object | Fields]:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tasker.document.values import Late, Object, plain
+from tasker.garbage import collection_paused
 from tasker.nearest import nearest
 from tasker.pipeline import LateArgument, Pipeline, Step
 from tasker.validation.arguments import check_types, read_arguments, read_signature
@@ -63,7 +64,7 @@ def validate(
     `stem` is the name of its file without the ending; `now` is where the search for slots begins.
     """
     findings = Findings()
-    with suppress(TooManyFaultsError):
+    with collection_paused(), suppress(TooManyFaultsError):
         pipeline = _pipeline(document, stem, catalogue, now, findings)
         if not findings.faults:
             return pipeline, []
