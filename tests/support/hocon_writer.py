@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,18 +43,20 @@ def written(rng: random.Random) -> Written:
 
 
 def _definition(key: str, meaning: dict[str, Any], rng: random.Random) -> str:
-    """One more definition of `key`, whose effect is folded into `meaning`."""
+    """One more definition of `key`, whose values are folded into `meaning`."""
     before = meaning.get(key)
     earlier = [other for other in meaning if other != key]
-    kinds = [_literal, _object, _nested]
+    kinds: list[Callable[..., tuple[Any, ...]]] = [_literal, _object, _nested]
     if earlier:
         kinds += [_reference, _joined, _element, _inherited]
     if isinstance(before, list) or key not in meaning:
         kinds.append(_added)
     if key in meaning:
         kinds.append(_looked_back)
-    text, value = rng.choice(kinds)(key, meaning, rng)
-    meaning[key] = _over(before, value)
+    text: str
+    text, *values = rng.choice(kinds)(key, meaning, rng)
+    for value in values:
+        meaning[key] = _over(meaning.get(key), value)
     return text
 
 
@@ -101,12 +104,13 @@ def _element(key: str, meaning: dict[str, Any], rng: random.Random) -> tuple[str
     return f"{key} = [${{?nothing}}, ${{{path}}}, {{ e = ${{{path}}} }}]", [value, {"e": value}]
 
 
-def _inherited(key: str, meaning: dict[str, Any], rng: random.Random) -> tuple[str, Any]:
+def _inherited(key: str, meaning: dict[str, Any], rng: random.Random) -> tuple[Any, ...]:
+    """Objects side by side, which merge one after the other into what is there."""
     path, value = _path(key, meaning, rng)
     if not isinstance(value, dict):
         return _literal(key, meaning, rng)
     own = {name: _value(rng, 1) for name in rng.sample("abc", 2)}
-    return f"{key} = ${{{path}}} {_spelt(own, rng)}", _over(value, own)
+    return f"{key} = ${{{path}}} {_spelt(own, rng)}", value, own
 
 
 def _added(key: str, meaning: dict[str, Any], rng: random.Random) -> tuple[str, Any]:
@@ -178,8 +182,43 @@ def _interleaved(blocks: list[list[str]], rng: random.Random, example: Written) 
 # Documents such as people write
 
 _NAMES = ["name", "args", "tasks", "path", "days", "owner", "retries", "env", "a.b", "x-y", '"q k"', "n1", "a b"]
-_WORDS = """x true null 10s 1.10 007 -a --all /data/in 3 days 7days.tar.gz hello world uname -a build 1e5 2026-11-22
-    5d/logs 64k on yes a/b.c ./run.sh 1.2.3 -5 0 42 é 'q' 50% (x) 1_000 0x1F""".split()
+_WORDS = [
+    "x",
+    "true",
+    "null",
+    "10s",
+    "1.10",
+    "007",
+    "-a",
+    "--all",
+    "/data/in",
+    "3",
+    "days",
+    "7days.tar.gz",
+    "hello",
+    "world",
+    "uname",
+    "-a",
+    "build",
+    "1e5",
+    "2026-11-22",
+    "5d/logs",
+    "64k",
+    "on",
+    "yes",
+    "a/b.c",
+    "./run.sh",
+    "1.2.3",
+    "-5",
+    "0",
+    "42",
+    "é",
+    "'q'",
+    "50%",
+    "(x)",
+    "1_000",
+    "0x1F",
+]
 _QUOTED = ['"x y"', '""', '"a:b=c"', '"#"', '"\\t\\u00e9"', '"${x}"', '"""t "q" t"""', '"""two\nlines"""', '"*.py"']
 _REFERENCES = ["${a}", "${b}", "${?unset}", "${base.x}", "${dir}", "${?base.x}"]
 _WHOLES = ["${base}", "${list}", "${?list}", "${tasks}", "${list} [1]", "${?unset} ${list}", "[${b}] ${?unset}"]
@@ -221,5 +260,7 @@ def _anything(rng: random.Random, depth: int) -> str:
         return f"${{base}} {{ {_line(rng, 3)} }}"
     if kind < 0.35:
         return rng.choice(_WHOLES)
-    pieces = [rng.choice(rng.choice([_WORDS, _WORDS, _QUOTED, _REFERENCES])) for _ in range(rng.choice([1, 1, 1, 2, 3]))]
+    pieces = [
+        rng.choice(rng.choice([_WORDS, _WORDS, _QUOTED, _REFERENCES])) for _ in range(rng.choice([1, 1, 1, 2, 3]))
+    ]
     return rng.choice([" ", " ", "", "  "]).join(pieces)

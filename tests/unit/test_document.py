@@ -6,8 +6,8 @@ import hashlib
 from typing import Any
 
 import pytest
-
 from support.documents import document, faults, places, tree
+
 from tasker.document import Array, Late, Limits, Object, Peek, Scalar, Value, plain
 
 

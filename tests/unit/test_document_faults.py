@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from support.documents import NEW_LINE, faults, places
 
 CASES = [
@@ -86,7 +85,7 @@ def test_what_is_made_of_a_broken_value_is_no_fault_of_its_own() -> None:
 
 
 def test_the_faults_of_several_included_files_come_together() -> None:
-    files = {"one.conf": "a = ]", "two.conf": "x = 1\nb = }", "three.conf": b"c = \xff"}
+    files: dict[str, str | bytes] = {"one.conf": "a = ]", "two.conf": "x = 1\nb = }", "three.conf": b"c = \xff"}
     text = 'include "one.conf"\ninclude "two.conf"\ninclude "three.conf"\ninclude "gone"'
     assert places(text, files) == [
         "4:9: include-missing",

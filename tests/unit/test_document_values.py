@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from support.documents import NEW_LINE, tree
 
 TABLE = Path(__file__).parent / "document_values" / "values.txt"
