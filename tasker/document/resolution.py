@@ -238,6 +238,7 @@ class Resolver:
             if piece is None:
                 continue
             if isinstance(piece, _Layers) and not added:
+                self._count(len(piece), definition.span)
                 objects.append(piece)
                 continue
             if added and definition.outer is None and cell.home is not self._root:

@@ -32,13 +32,8 @@ def written(rng: random.Random) -> Written:
     blocks: list[list[str]] = []
     for number in range(rng.randint(1, 6)):
         key = f"k{number}"
-        lines = []
-        for _ in range(rng.randint(1, 4)):
-            lines.append(_definition(key, example.meaning, rng))
-        blocks.append(lines)
-    text = "\n".join(_interleaved(blocks, rng, example)) + "\n"
-    example.files[NAME] = text
-    # Keys appear in the order in which they first came; plain evaluation does not care.
+        blocks.append([_definition(key, example.meaning, rng) for _ in range(rng.randint(1, 4))])
+    example.files[NAME] = "\n".join(_interleaved(blocks, rng, example)) + "\n"
     return example
 
 
