@@ -35,10 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     project = options.project(arguments)
     overrides = options.pairs(arguments.set, "--set")
-    files = list(dict.fromkeys(_files(map(Path, arguments.paths))))
+    files = list({file.absolute(): file for file in _files(map(Path, arguments.paths))}.values())
     all_loaded = [project.load(file, overrides) for file in files]
     faults = [*(fault for loaded in all_loaded for fault in loaded.faults), *_duplicates(all_loaded)]
-    faults += project.catalogue.discovery.faults
+    # What stands in an include is found again with each file that includes it.
+    faults = list(dict.fromkeys([*faults, *project.catalogue.discovery.faults]))
     for line in report(faults, arguments.format, colour=sys.stdout.isatty()):
         print(line)  # noqa: T201 - the answer of the command
     errors = [fault for fault in faults if fault.severity is Severity.ERROR]

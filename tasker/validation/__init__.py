@@ -137,9 +137,14 @@ def _steps(root: Object, catalogue: Catalogue, findings: Findings) -> tuple[Step
     defaults = read_defaults(root.fields["defaults"], findings) if "defaults" in root.fields else None
     entries = read_entries(root.fields["tasks"], defaults, findings)
     needs = read_needs(entries, findings)
-    signatures = {entry.id: _signature(entry, catalogue, findings) for entry in entries}
-    check_outputs(entries, needs, signatures, findings)
-    return tuple(_step(entry, needs[entry.id], signatures, findings) for entry in entries)
+    signatures = [_signature(entry, catalogue, findings) for entry in entries]
+    # Where two steps have one id, which has been told, it means the first.
+    handed_on = {entry.id: expected for entry, expected in zip(entries[::-1], signatures[::-1], strict=True)}
+    check_outputs(entries, needs, handed_on, findings)
+    return tuple(
+        _step(entry, expected, needs[entry.id], handed_on, findings)
+        for entry, expected in zip(entries, signatures, strict=True)
+    )
 
 
 def _signature(entry: Entry, catalogue: Catalogue, findings: Findings) -> Signature | None:
@@ -158,12 +163,17 @@ def _task(entry: Entry, catalogue: Catalogue, findings: Findings) -> type[Task] 
     return task
 
 
-def _step(entry: Entry, needs: tuple[str, ...], signatures: Mapping[str, Signature | None], findings: Findings) -> Step:
-    expected = signatures[entry.id]
+def _step(
+    entry: Entry,
+    expected: Signature | None,
+    needs: tuple[str, ...],
+    handed_on: Mapping[str, Signature | None],
+    findings: Findings,
+) -> Step:
     arguments: dict[str, Any] = {}
-    if expected is not None:
+    if expected is not None and (entry.args is not None or "args" not in entry.given.fields):
         arguments = read_arguments(entry, expected, findings)
-        check_types(arguments, signatures, expected, findings)
+        check_types(arguments, handed_on, expected, findings)
     return Step(
         id=entry.id,
         task=entry.task,

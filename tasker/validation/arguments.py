@@ -12,6 +12,7 @@ from tasker.nearest import nearest
 from tasker.pipeline import LateArgument
 from tasker.references import references
 from tasker.signature import BrokenSignatureError, describe, signature
+from tasker.validation.steps import STEP_KEYS
 
 if TYPE_CHECKING:
     from tasker.document.values import OutputReference, Value
@@ -42,9 +43,11 @@ def read_signature(entry: Entry, task: type[Task], findings: Findings) -> Signat
 def read_arguments(entry: Entry, expected: Signature, findings: Findings) -> dict[str, Any]:
     """The arguments, converted; what reads outputs is left as a `LateArgument`."""
     given = entry.args.fields if entry.args is not None else {}
-    meant = _refuse_unknown(entry, expected, findings) if entry.args is not None else set()
+    # A name that is misspelt, or stands beside 'args', has been told already.
+    beside = {key for key in entry.given.fields if key not in STEP_KEYS}
+    told = beside | _refuse_unknown(entry, expected, findings)
     for asked in expected.parameters:
-        if asked.mandatory and asked.name not in given and asked.name not in meant:
+        if asked.mandatory and asked.name not in given and asked.name not in told:
             message = f"the task '{entry.task}' needs the argument '{asked.name}'"
             findings.add("missing-argument", entry.place, message, f"expected: {describe(expected)}")
     arguments = {}
@@ -57,7 +60,8 @@ def read_arguments(entry: Entry, expected: Signature, findings: Findings) -> dic
 
 def _refuse_unknown(entry: Entry, expected: Signature, findings: Findings) -> set[str]:
     """A fault for each argument that the task does not take; the names of those that were most likely meant."""
-    assert entry.args is not None  # noqa: S101 - whoever asks has looked
+    if entry.args is None:
+        return set()
     unknown = [name for name in entry.args.fields if expected.get(name) is None]
     near = {name: nearest(name, [parameter.name for parameter in expected.parameters]) for name in unknown}
     for name, meant in near.items():

@@ -100,15 +100,15 @@ def _known(entry: Entry, ids: Mapping[str, None], findings: Findings) -> Iterato
 
 
 def _refuse_circles(entries: Sequence[Entry], needs: Mapping[str, tuple[str, ...]], findings: Findings) -> None:
-    explicit = {entry.id: entry.needs for entry in entries if entry.needs is not None}
+    named = {entry.id: entry.needs or () for entry in entries}
     for group in strongly_connected(needs):
-        if not _is_circle(group, needs):
+        circle = _one_circle(group, needs) if _is_circle(group, needs) else []
+        turn = next((number for number, step_id in enumerate(circle) if named[step_id]), None)
+        if turn is None:
+            # Along the list alone the way leads only back, unless two steps have one id, which has been told.
             continue
-        circle = _one_circle(group, needs)
-        # A circle has a step that names what it needs: along the list alone, the way leads only back.
-        turn = next(number for number, step_id in enumerate(circle) if step_id in explicit)
         first, *others = circle[turn:] + circle[:turn]
-        place = next(span.place for step_id, span in explicit[first] if step_id == (others or [first])[0])
+        place = next(span.place for step_id, span in named[first] if step_id == (others or [first])[0])
         message = f"steps need each other in a circle: {_drawn([first, *others])}"
         if not others:
             message = f"step '{first}' needs itself"

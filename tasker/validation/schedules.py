@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tasker.document.values import Array, Object, Scalar
+from tasker.nearest import nearest
 from tasker.pipeline import Catchup, Overlap, Schedule
 from tasker.validation.bounds import AtLeast, MoreThan
 
@@ -36,7 +37,8 @@ def read_schedule(value: Value, now: datetime, findings: Findings) -> Schedule |
         value = Object(value.span, {"cron": value}, {})
     found = findings.section(value, _KEYS, "a schedule")
     zone = _zone(value.fields.get("timezone"), found.get("timezone", "UTC"), findings)
-    if "cron" not in value.fields:
+    meant = {nearest(key, _KEYS) for key in value.fields if key not in _KEYS}
+    if "cron" not in value.fields and "cron" not in meant:
         findings.add("missing-key", value.place, "a schedule needs the key 'cron'", _EXAMPLE)
     if "cron" not in found:
         return None

@@ -1,0 +1,5 @@
+from tasker import Task
+
+
+class Twin(Task):
+    def run(self): ...
