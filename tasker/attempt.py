@@ -14,7 +14,7 @@ from tasker.process import StepProcess
 from tasker.worker import Job, work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tasker.pipeline import Step
 
@@ -35,7 +35,8 @@ class Verdict:
 class Attempt:
     """A step's process, and what has been heard of it so far."""
 
-    def __init__(self, job: Job, started: float) -> None:
+    def __init__(self, job: Job, started: float, cut: Callable[[bytearray, int], int]) -> None:
+        """Start it; `cut` tells where to cut lines that are too long. Raises `OSError` where no process can be had."""
         self.step: Step = job.step
         self.number = job.context.attempt
         self.started = started
@@ -46,7 +47,7 @@ class Attempt:
         self.kill_at = 0.0
         self.exit_status: int | None = None
         self.closed = False
-        self._lines = {self.process.stdout: Lines(), self.process.stderr: Lines()}
+        self._lines = {self.process.stdout: Lines(cut), self.process.stderr: Lines(cut)}
         self._answer: dict[str, Any] | None = None
 
     @property
@@ -56,9 +57,8 @@ class Attempt:
 
     def read(self, descriptor: int) -> tuple[list[str], bool]:
         """The lines that have come whole on a stream, and whether it has ended."""
-        try:
-            data = os.read(descriptor, _CHUNK)
-        except BlockingIOError:
+        data = _available(descriptor)
+        if data is None:
             return [], False
         lines = self._lines[descriptor]
         return list(lines.feed(data) if data else lines.end()), not data
@@ -66,15 +66,13 @@ class Attempt:
     def read_rest(self, descriptor: int) -> list[str]:
         """Every line that is left on a stream, nobody being there any more to write to it."""
         found: list[str] = []
-        while True:
-            lines, ended = self.read(descriptor)
-            found += lines
-            if ended or not lines:
-                return [*found, *self._lines[descriptor].end()]
+        while data := _available(descriptor):
+            found += self._lines[descriptor].feed(data)
+        return [*found, *self._lines[descriptor].end()]
 
-    def logged(self) -> Iterator[dict[str, Any]]:
+    def logged(self, packets: int | None = None) -> Iterator[dict[str, Any]]:
         """What the task has logged since the last call; its answer is kept for the verdict."""
-        for message in self.process.messages.receive():
+        for message in self.process.messages.receive(packets):
             log = message.get("log")
             if isinstance(log, dict):
                 yield log
@@ -88,9 +86,10 @@ class Attempt:
             return Verdict(error=self.ending)
         if "error" in answer:
             return Verdict(error=str(answer["error"]), traceback=str(answer.get("traceback", "")))
-        if "outputs" not in answer or self.exit_status:
+        outputs = answer.get("outputs")
+        if not isinstance(outputs, dict) or self.exit_status:
             return Verdict(error=_death(self.exit_status or 0))
-        return Verdict(outputs=answer["outputs"])
+        return Verdict(outputs=outputs)
 
     def close(self) -> None:
         """Let go of the process's descriptors."""
@@ -98,10 +97,25 @@ class Attempt:
         self.process.close()
 
 
+def _available(descriptor: int) -> bytes | None:
+    """What can be read now: nothing at all where the stream has ended, `None` where something may still come."""
+    try:
+        return os.read(descriptor, _CHUNK)
+    except BlockingIOError:
+        return None
+
+
 def _death(exit_status: int) -> str:
-    """How a process ended that gave no answer."""
+    """How a process ended that gave no answer, or did not end well after it."""
     if exit_status >= 0:
         return f"its process ended without an answer (exit status {exit_status})"
-    name = signal.Signals(-exit_status).name
-    hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
-    return f"its process was killed by {name}{hint}"
+    if -exit_status == signal.SIGKILL:
+        return "its process was killed by SIGKILL, as the kernel does when memory runs out"
+    return f"its process was killed by {_signal_name(-exit_status)}"
+
+
+def _signal_name(signum: int) -> str:
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"

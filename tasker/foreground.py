@@ -7,9 +7,10 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tasker.logs import JsonLog
+from tasker.logs import JsonLog, Output
 from tasker.run import Level, Status
 from tasker.runner import StopRequest
+from tasker.supervision import heeded_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,14 +18,12 @@ if TYPE_CHECKING:
     from tasker.project import Loaded, Project
     from tasker.run import Run
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 
 @contextmanager
 def stopped_by_signals() -> Iterator[StopRequest]:
     """A request to stop that the signals of a terminal, of `kill` and of Kubernetes make."""
     stop = StopRequest()
-    before = {signum: signal.signal(signum, lambda number, _frame: stop.request(number)) for signum in _STOPPING}
+    before = {signum: signal.signal(signum, lambda number, _frame: stop.request(number)) for signum in heeded_signals()}
     try:
         yield stop
     finally:
@@ -35,8 +34,8 @@ def stopped_by_signals() -> Iterator[StopRequest]:
 
 def run_logged(project: Project, loaded: Loaded, level: Level = Level.INFO) -> int:
     """Run, with JSON lines on standard output; the exit status."""
-    with stopped_by_signals() as stop, os.fdopen(os.dup(1), "wb") as stream:
-        log = JsonLog(stream, level=level)
+    with stopped_by_signals() as stop, Output(os.dup(1)) as output:
+        log = JsonLog(output, level=level)
         return exit_status(project.run(loaded, observers=[log.observe], stop=stop), stop)
 
 

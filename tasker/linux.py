@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -21,9 +22,9 @@ def adopt_orphans() -> None:
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def die_with_parent(parent: int) -> None:
-    """End this process when `parent`, which forked it, ends; at once where it has ended already."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
+    """Send this process a signal when `parent`, which forked it, ends; end it at once where that has ended already."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signum, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 
@@ -56,3 +57,21 @@ def send(pid: int, signum: int) -> None:
     """Signal a process, which may have ended meanwhile."""
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signum)
+
+
+def send_group(group: int, signum: int) -> None:
+    """Signal every process of a group, at one go."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signum)
+
+
+def wait(pid: int, seconds: float) -> None:
+    """Wait until a process has ended, but not for longer than so many seconds."""
+    with suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            poll.poll(max(0.0, seconds) * 1000)
+        finally:
+            os.close(descriptor)

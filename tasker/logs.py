@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from tasker.run import Event, Level
 
@@ -36,14 +38,41 @@ with _without_rich():
     import structlog
 
 
+class Output:
+    """A descriptor that takes all of what it is given, also where it is a pipe that others have set not to block."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Take a descriptor over, to be closed at the end."""
+        self._descriptor = descriptor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def write(self, data: bytes) -> int:
+        """Write all of it, however long the reader takes. Raises `BrokenPipeError` where there is none any more."""
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except BlockingIOError:
+                select.select([], [self._descriptor], [])
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
 class JsonLog:
     """Writes one JSON object a line, whole; the only writer of its stream."""
 
-    def __init__(self, stream: BinaryIO, *, level: Level = Level.INFO) -> None:
+    def __init__(self, stream: BinaryIO | Output, *, level: Level = Level.INFO) -> None:
         """Write what is of `level` or above to `stream`."""
         self._least = _SEVERITIES[level]
         self._logger = structlog.wrap_logger(
-            structlog.BytesLogger(stream),
+            structlog.BytesLogger(cast("BinaryIO", stream)),
             processors=[structlog.processors.JSONRenderer(_json)],
             wrapper_class=structlog.BoundLogger,
         )
@@ -85,5 +114,5 @@ def _head(at: datetime, level: Level, event: str) -> dict[str, Any]:
 def _json(record: MutableMapping[str, Any], default: Callable[[Any], Any]) -> bytes:
     """The record with `event` in its place behind the level; what JSON does not know by structlog's own fallback."""
     first = ("timestamp", "level", "event")
-    ordered = {key: record[key] for key in first} | record
+    ordered = {key: record[key] for key in first} | dict(record)
     return json.dumps(ordered, default=default, ensure_ascii=False).encode(errors="backslashreplace")

@@ -6,65 +6,58 @@ import gc
 import os
 import signal
 import sys
+import time
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from tasker import channel, linux
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-_KILL_ROUNDS = 200
-"""How often the processes of a step are looked for and killed: a fork bomb outruns the first rounds, not all."""
-
-_CAUGHT = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGCHLD,
-    signal.SIGPIPE,
-    signal.SIGWINCH,
-    signal.SIGALRM,
-)
-"""Signals that the program around the runner may handle in ways that a step must not inherit."""
+_PATIENCE_S = 10.0
+"""Seconds that killed processes get to be gone: one that hangs within the kernel must not hang the run."""
 
 
 class StepProcess:
     """A process of its own for one attempt, in a session of its own, with its output and messages as descriptors."""
 
     def __init__(self, body: Callable[[channel.Sender], None]) -> None:
-        """Fork, and run `body` in the child; it need not return, and nothing runs after it."""
-        self.messages, sender = channel.pair()
-        self.stdout, stdout = os.pipe()
-        self.stderr, stderr = os.pipe()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        """Fork, and run `body` in the child; it need not return, and nothing runs after it. Raises `OSError`."""
         parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _child(body, sender, stdout, stderr, parent)
-        self.pidfd = os.pidfd_open(self.pid)
-        sender.close()
-        os.close(stdout)
-        os.close(stderr)
-        for descriptor in (self.stdout, self.stderr):
-            os.set_blocking(descriptor, False)
+        with ExitStack() as ours, ExitStack() as theirs:
+            self.messages, sender = channel.pair()
+            ours.callback(self.messages.close)
+            theirs.callback(sender.close)
+            self.stdout, stdout = _pipe(ours, theirs)
+            self.stderr, stderr = _pipe(ours, theirs)
+            with signals_blocked():
+                self.pid = os.fork()
+                if self.pid == 0:
+                    _child(body, sender, stdout, stderr, parent)
+            self.pidfd = os.pidfd_open(self.pid)
+            ours.pop_all()
 
     def signal(self, signum: int) -> None:
         """Send a signal to the process and to everything below it."""
         for pid in (*linux.descendants(self.pid), self.pid):
             linux.send(pid, signum)
 
-    def wait(self) -> int:
-        """Reap the process, which has ended; its exit status, negative for the signal that ended it."""
-        _, status = os.waitpid(self.pid, 0)
-        os.close(self.pidfd)
-        return os.waitstatus_to_exitcode(status)
+    def exit_status(self) -> int:
+        """Wait for the process to end; its exit status, negative for the signal that ended it.
+
+        It is not reaped, so that its id, which is that of its process group, is nobody else's.
+        """
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        assert ended is not None  # noqa: S101 - only with WNOHANG there may be nothing
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def close(self) -> None:
-        """Let go of the descriptors."""
+        """Reap the process, which has ended, and let go of the descriptors."""
+        os.waitpid(self.pid, 0)
+        for descriptor in (self.pidfd, self.stdout, self.stderr):
+            os.close(descriptor)
         self.messages.close()
-        os.close(self.stdout)
-        os.close(self.stderr)
 
 
 class Leftovers:
@@ -76,24 +69,46 @@ class Leftovers:
         """Children that the program around the runner already had."""
 
     def find(self, living: set[int]) -> list[int]:
-        """The leftovers there are now, those that ended reaped; `living` are the processes of steps that still run."""
+        """The leftovers there are now, those that ended reaped; `living` are the processes of steps."""
         own = [pid for pid in linux.children(os.getpid()) if pid not in living and pid not in self._not_ours]
         return [pid for pid in own if not _reaped(pid)]
 
-    def kill(self, living: set[int]) -> int:
-        """Kill and reap every leftover; how many there were, with all that was below them."""
+    def kill(self, living: set[int], group: int | None = None) -> int:
+        """Kill and reap every leftover; how many there were, with all that was below them.
+
+        `group` is the process group of a step that ended and is not reaped: the kernel kills a group at one go, so
+        that not even a fork bomb outruns it.
+        """
         killed: set[int] = set()
-        for _ in range(_KILL_ROUNDS):
-            found = self.find(living)
-            if not found:
-                break
-            for pid in found:
-                for each in (pid, *linux.descendants(pid)):
-                    linux.send(each, signal.SIGKILL)
-                    killed.add(each)
-            for pid in found:
-                os.waitpid(pid, 0)
+        give_up = time.monotonic() + _PATIENCE_S
+        while (found := self.find(living)) and time.monotonic() < give_up:
+            targets = {each for pid in found for each in (pid, *linux.descendants(pid))}
+            if group is not None:
+                linux.send_group(group, signal.SIGKILL)
+            for pid in targets:
+                linux.send(pid, signal.SIGKILL)
+            killed |= targets
+            linux.wait(found[0], give_up - time.monotonic())
         return len(killed)
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Hold signals back, as around a fork: a child must not act on one by its parent's handlers."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
+    """A pipe from the child to here, of which this end never blocks."""
+    reading, writing = os.pipe()
+    ours.callback(os.close, reading)
+    theirs.callback(os.close, writing)
+    os.set_blocking(reading, False)
+    return reading, writing
 
 
 def _reaped(pid: int) -> bool:
@@ -108,19 +123,28 @@ def _child(body: Callable[[channel.Sender], None], sender: channel.Sender, out: 
     try:
         gc.freeze()
         os.setsid()
-        for signum in _CAUGHT:
-            signal.signal(signum, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
         linux.die_with_parent(parent)
         linux.adopt_orphans()
         linux.offer_to_oom_killer()
         _redirect(out, err)
+        _default_signals()
         body(sender)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         os._exit(0)
     finally:
         os._exit(1)
+
+
+def _default_signals() -> None:
+    """Handle signals as a Python program does, whatever the program around the runner made of them."""
+    signal.set_wakeup_fd(-1)
+    for signum in signal.valid_signals():
+        if callable(signal.getsignal(signum)):
+            signal.signal(signum, signal.SIG_IGN)  # which also drops one that came while it was held back
+            signal.signal(signum, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _redirect(out: int, err: int) -> None:
@@ -129,6 +153,13 @@ def _redirect(out: int, err: int) -> None:
     for descriptor, standard in ((null, 0), (out, 1), (err, 2)):
         os.dup2(descriptor, standard)
         os.close(descriptor)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115 - a descriptor, for the process's life
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor, for the process's life
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
+def _flush() -> None:
+    """Print what is still held back; a task may have closed or replaced the streams."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()

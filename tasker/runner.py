@@ -10,6 +10,7 @@ import itertools
 import os
 import selectors
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -41,6 +42,11 @@ _LEVELS = {Event.STEP_FAILED: Level.ERROR, Event.RUN_FAILED: Level.ERROR} | dict
     (Event.STEP_RETRYING, Event.STEP_SKIPPED, Event.RUN_INTERRUPTED), Level.WARNING
 )
 _LOG_LEVELS = {str(level): level for level in Level}
+_EVENT_NAMES = frozenset(map(str, Event))
+_LONGEST_WAIT_S = 3600.0
+"""Seconds to wait at once: the kernel takes no more than 24 days, and timeouts may be longer."""
+_PACKETS_AT_ONCE = 64
+"""Packets taken from one step before others have their turn."""
 _PASS_EVENTS = {Status.SKIPPED: (Event.STEP_SKIPPED, "reason"), Status.FAILED: (Event.STEP_FAILED, "error")}
 _RUN_EVENTS = {
     Status.SUCCEEDED: Event.RUN_SUCCEEDED,
@@ -73,7 +79,8 @@ class StopRequest:
     def request(self, signum: int) -> None:
         """Ask the run to stop."""
         self.signals.append(signum)
-        os.write(self._write, b"!")
+        with suppress(BlockingIOError):  # so many requests that have not been heard are one
+            os.write(self._write, b"!")
 
     def fileno(self) -> int:
         """The descriptor that is readable while a request has not been heard."""
@@ -107,7 +114,9 @@ class Runner:
         self._pipeline = pipeline
         self._occasion = occasion
         self._tasks = tasks
-        self._observers = tuple(observers)
+        self._observers = list(observers)
+        self._deaf: Exception | None = None
+        """What an observer raised."""
         self._stop = stop
         self._clock = clock or Clock()
         self._grace_s = grace_s
@@ -125,24 +134,33 @@ class Runner:
         """Why no step goes on: the run was interrupted or timed out."""
 
     def run(self) -> Run:
-        """Run every step that may run; what became of them. A step that fails raises nothing."""
+        """Run every step that may run; what became of them. A step that fails raises nothing.
+
+        An observer that raises is told nothing more, the run is stopped, and the error raised at the end: what runs
+        unobserved would be lost.
+        """
         started = self._clock.monotonic()
-        self._announce(Event.RUN_STARTED, file=self._pipeline.file, slot=self._occasion.slot.isoformat())
         self._selector.register(self._stop, selectors.EVENT_READ, self._on_stop)
         if self._pipeline.timeout:
             self._after(self._pipeline.timeout.total_seconds(), self._on_timeout)
+        self._announce(Event.RUN_STARTED, file=self._pipeline.file, slot=self._occasion.slot.isoformat())
         try:
             self._launch()
             while not self._order.finished:
                 self._turn()
         finally:
             self._abandon()
-        return self._finish(self._clock.monotonic() - started)
+        run = self._finish(self._clock.monotonic() - started)
+        if self._deaf:
+            raise self._deaf
+        return run
 
     def _turn(self) -> None:
         """Wait for the next thing to happen, and act on it."""
-        wait = max(0.0, self._timers[0][0] - self._clock.monotonic()) if self._timers else None
-        for key, _ in self._selector.select(wait):
+        wait = self._timers[0][0] - self._clock.monotonic() if self._timers else _LONGEST_WAIT_S
+        happened = [key for key, _ in self._selector.select(min(max(0.0, wait), _LONGEST_WAIT_S))]
+        # A request to stop goes first: who signals a whole group has ended steps by it that must not be tried again.
+        for key in sorted(happened, key=lambda key: key.fileobj is not self._stop):
             key.data()
         while self._timers and self._timers[0][0] <= self._clock.monotonic():
             heapq.heappop(self._timers)[2]()
@@ -167,15 +185,24 @@ class Runner:
         now = self._clock.monotonic()
         self._first_started.setdefault(step.id, now)
         self._announce(Event.STEP_STARTED, step, number)
-        attempt = Attempt(self._job(step, number), now)
+        try:
+            attempt = Attempt(self._job(step, number), now, self._masker.cut)
+        except OSError as error:
+            self._judge(step, number, Verdict(error=f"no process can be started for it: {error.strerror or error}"))
+            return
         self._running[step.id] = attempt
-        self._selector.register(attempt.process.pidfd, selectors.EVENT_READ, partial(self._on_exit, attempt))
-        self._selector.register(attempt.process.messages, selectors.EVENT_READ, partial(self._on_messages, attempt))
-        for descriptor in attempt.streams:
-            self._selector.register(descriptor, selectors.EVENT_READ, partial(self._on_output, attempt, descriptor))
+        self._watch(attempt)
         if step.timeout:
             reason = f"it timed out after {format_duration(step.timeout)}"
             self._after(step.timeout.total_seconds(), partial(self._end, attempt, reason))
+
+    def _watch(self, attempt: Attempt) -> None:
+        """Have what the attempt does acted on."""
+        process = attempt.process
+        self._selector.register(process.pidfd, selectors.EVENT_READ, partial(self._on_exit, attempt))
+        self._selector.register(process.messages, selectors.EVENT_READ, partial(self._on_messages, attempt))
+        for descriptor in attempt.streams:
+            self._selector.register(descriptor, selectors.EVENT_READ, partial(self._on_output, attempt, descriptor))
 
     def _job(self, step: Step, number: int) -> Job:
         context = Context(
@@ -198,9 +225,18 @@ class Runner:
     def _on_messages(self, attempt: Attempt) -> None:
         if attempt.closed:
             return
-        for log in attempt.logged():
-            level, event = log.pop("level", Level.INFO), str(log.pop("event", ""))
-            self._announce(event, attempt.step, attempt.number, _LOG_LEVELS.get(level, Level.ERROR), **log)
+        self._announce_logged(attempt, _PACKETS_AT_ONCE)
+        if attempt.process.messages.ended:
+            self._selector.unregister(attempt.process.messages)
+
+    def _announce_logged(self, attempt: Attempt, packets: int | None = None) -> None:
+        for log in attempt.logged(packets):
+            level = _LOG_LEVELS.get(str(log.get("level")), Level.ERROR)
+            words, facts = str(log.get("event", "")), log.get("facts")
+            # A task's words are never taken for an event of the run's own.
+            event = f"{words}_" if words in _EVENT_NAMES else words
+            details = self._masker.mask(facts if isinstance(facts, dict) else {})
+            self._tell(self._masker.mask(event), level, attempt.step, attempt.number, details)
 
     def _on_output(self, attempt: Attempt, descriptor: int) -> None:
         if attempt.closed:
@@ -217,68 +253,73 @@ class Runner:
 
     def _on_exit(self, attempt: Attempt) -> None:
         self._selector.unregister(attempt.process.pidfd)
-        attempt.exit_status = attempt.process.wait()
+        attempt.exit_status = attempt.process.exit_status()
         self._settle(attempt)
 
     def _settle(self, attempt: Attempt) -> None:
         """End what the attempt left behind, at once or when its grace is over, and judge it."""
         waits = attempt.ending and self._clock.monotonic() < attempt.kill_at
-        if waits and self._leftovers.find(self._living()):
+        if waits and self._leftovers.find(self._processes()):
             self._after(_LEFTOVER_POLL_S, partial(self._settle, attempt))
             return
-        killed = self._leftovers.kill(self._living())
-        self._on_messages(attempt)
+        killed = self._leftovers.kill(self._processes(), attempt.process.pid)
+        self._hear_out(attempt)
+        attempt.close()
+        del self._running[attempt.step.id]
+        self._judge(attempt.step, attempt.number, attempt.verdict(), ending=attempt.ending, killed=killed)
+        self._launch()
+
+    def _hear_out(self, attempt: Attempt) -> None:
+        """Announce what there still is of an attempt whose processes have all ended."""
+        self._announce_logged(attempt)
         registered = self._selector.get_map()
         for descriptor in attempt.streams:
             if descriptor in registered:
                 self._announce_output(attempt, descriptor, attempt.read_rest(descriptor))
                 self._selector.unregister(descriptor)
-        self._selector.unregister(attempt.process.messages)
-        attempt.close()
-        del self._running[attempt.step.id]
-        self._judge(attempt, killed)
-        self._launch()
+        if attempt.process.messages in registered:
+            self._selector.unregister(attempt.process.messages)
 
-    def _living(self) -> set[int]:
-        return {each.process.pid for each in self._running.values() if each.exit_status is None}
+    def _processes(self) -> set[int]:
+        return {attempt.process.pid for attempt in self._running.values()}
 
-    def _judge(self, attempt: Attempt, killed: int) -> None:
-        step, verdict = attempt.step, attempt.verdict()
-        told = {"leftover_processes": killed} if killed else {}
-        step_run = self._step_run(attempt, verdict)
+    def _judge(self, step: Step, number: int, verdict: Verdict, *, ending: str = "", killed: int = 0) -> None:
+        told: dict[str, Any] = {"leftover_processes": killed} if killed else {}
+        step_run = self._step_run(step, number, verdict, ending)
         if verdict.error is None:
             told |= {"outputs": dict(verdict.outputs)} if verdict.outputs else {}
-            self._announce(Event.STEP_SUCCEEDED, step, attempt.number, duration_s=step_run.duration_s, **told)
+            self._announce(Event.STEP_SUCCEEDED, step, number, duration_s=step_run.duration_s, **told)
             self._order.end(step_run)
             return
         told |= {"error": verdict.error, **({"traceback": verdict.traceback} if verdict.traceback else {})}
-        if attempt.number < step.retry.attempts and not self._halted:
-            self._retry(attempt, step_run, told)
+        if number < step.retry.attempts and not self._halted:
+            self._retry(step, step_run, told)
         else:
-            self._announce(Event.STEP_FAILED, step, attempt.number, duration_s=step_run.duration_s, **told)
+            self._announce(Event.STEP_FAILED, step, number, duration_s=step_run.duration_s, **told)
             self._order.end(step_run)
 
-    def _step_run(self, attempt: Attempt, verdict: Verdict) -> StepRun:
-        status = Status.SUCCEEDED if verdict.error is None else Status.FAILED
+    def _step_run(self, step: Step, number: int, verdict: Verdict, ending: str) -> StepRun:
+        interrupted = self._stop.signals and ending and ending == self._halted
+        failed = Status.INTERRUPTED if interrupted else Status.FAILED
         return StepRun(
-            step=attempt.step.id,
-            task=attempt.step.task,
-            status=Status.INTERRUPTED if attempt.ending and self._stop.signals else status,
-            attempts=attempt.number,
-            duration_s=round(self._clock.monotonic() - self._first_started[attempt.step.id], 3),
+            step=step.id,
+            task=step.task,
+            status=Status.SUCCEEDED if verdict.error is None else failed,
+            attempts=number,
+            duration_s=round(self._clock.monotonic() - self._first_started[step.id], 3),
             error=self._masker.mask(verdict.error),
             outputs=verdict.outputs,
         )
 
-    def _retry(self, attempt: Attempt, step_run: StepRun, told: dict[str, Any]) -> None:
-        step = attempt.step
-        delay = step.retry.wait(attempt.number).total_seconds()
-        self._announce(Event.STEP_RETRYING, step, attempt.number, delay_s=delay, **told)
+    def _retry(self, step: Step, step_run: StepRun, told: dict[str, Any]) -> None:
+        delay = step.retry.wait(step_run.attempts).total_seconds()
+        self._announce(Event.STEP_RETRYING, step, step_run.attempts, delay_s=delay, **told)
         self._waiting[step.id] = step_run
 
         def start_again() -> None:
             if self._waiting.pop(step.id, None):
-                self._start(step, attempt.number + 1)
+                self._start(step, step_run.attempts + 1)
+                self._launch()
 
         self._after(delay, start_again)
 
@@ -301,8 +342,8 @@ class Runner:
             self._end(attempt, reason)
         for step_id, step_run in list(self._waiting.items()):
             del self._waiting[step_id]
-            step = self._pipeline.step(step_id)
-            self._announce(Event.STEP_FAILED, step, step_run.attempts, error=step_run.error)
+            step, duration_s = self._pipeline.step(step_id), step_run.duration_s
+            self._announce(Event.STEP_FAILED, step, step_run.attempts, duration_s=duration_s, error=step_run.error)
             self._order.end(step_run)
         self._launch()
 
@@ -324,8 +365,6 @@ class Runner:
         """Leave nothing running, whatever happened to the runner itself."""
         for attempt in self._running.values():
             self._kill(attempt)
-            if attempt.exit_status is None:
-                attempt.process.wait()
             attempt.close()
         self._leftovers.kill(set())
         self._selector.close()
@@ -351,23 +390,33 @@ class Runner:
             return Status.INTERRUPTED
         return Status.FAILED if self._halted or any(map(_failed, steps)) else Status.SUCCEEDED
 
-    def _announce(
-        self, event: str, step: Step | None = None, attempt: int | None = None, level: Level | None = None, **details: Any
+    def _announce(self, event: Event, step: Step | None = None, number: int | None = None, /, **details: Any) -> None:
+        told = {name: self._masker.mask(detail) for name, detail in details.items()}
+        self._tell(event, _LEVELS.get(event, Level.INFO), step, number, told)
+
+    def _tell(
+        self, event: str, level: Level, step: Step | None, attempt: int | None, details: Mapping[str, Any]
     ) -> None:
+        """Tell every observer; all of it is masked already."""
         fact = Fact(
-            event=self._masker.mask(event),
+            event=event,
             at=self._clock.now(),
             pipeline=self._pipeline.name,
             revision=self._pipeline.revision,
             run_id=self._occasion.run_id,
-            level=level or _LEVELS.get(event, Level.INFO),  # type: ignore[call-overload]  # a task's own words are no Event
+            level=level,
             step=step.id if step else None,
             task=step.task if step else None,
             attempt=attempt,
-            details=self._masker.mask(details),
+            details=details,
         )
-        for observe in self._observers:
-            observe(fact)
+        for observe in list(self._observers):
+            try:
+                observe(fact)
+            except Exception as error:  # noqa: BLE001 - raised again when the run has been ended in order
+                self._observers.remove(observe)
+                self._deaf = self._deaf or error
+                self._after(0, partial(self._halt, "whoever observes it failed"))
 
 
 def _failed(step_run: StepRun) -> bool:

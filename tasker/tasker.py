@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING
 from tasker.errors import InvalidFileError
 from tasker.project import Project
 from tasker.settings import Settings
+from tasker.supervision import forked, supervised
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     from tasker.pipeline import Pipeline
@@ -28,8 +29,8 @@ class Tasker:
     ) -> None:
         """Take the file; `env` holds variables that win over tasker's own and over the environment."""
         self.path = Path(path)
-        given = MappingProxyType(dict(env or {}))
-        self._project = Project(settings or Settings(given=given))
+        settings = settings or Settings()
+        self._project = Project(replace(settings, given=MappingProxyType({**settings.given, **(env or {})})))
 
     def validate(self) -> Pipeline:
         """The pipeline that the file describes. Raises `InvalidFileError` with every fault."""
@@ -39,38 +40,23 @@ class Tasker:
         """Run the file and say whether it worked. Raises `InvalidFileError`, before anything has run.
 
         The run has a process of its own, so that neither its steps nor what they leave behind meet the caller's
-        own children and signal handlers. Its log goes to standard output, as JSON lines.
+        own children. Its log goes to standard output, as JSON lines. A signal that stopped it is then the caller's:
+        after Ctrl-C, this raises `KeyboardInterrupt`.
         """
         loaded = self._project.load(self.path)
         _valid(loaded)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            self._run_in_child(loaded)
-        return _wait(pid) == 0
+        status, signals = forked(lambda: supervised(lambda: self._run(loaded)))
+        for signum in signals:
+            signal.raise_signal(signum)
+        return status == 0
 
-    def _run_in_child(self, loaded: Loaded) -> None:
-        """Carry out the run and end this process; the caller's code is never returned to."""
-        try:
-            from tasker.foreground import run_logged  # noqa: PLC0415 - validating alone needs no log
+    def _run(self, loaded: Loaded) -> int:
+        from tasker.foreground import run_logged  # noqa: PLC0415 - validating alone needs no log
 
-            os._exit(run_logged(self._project, loaded))
-        except BaseException:  # noqa: BLE001 - a copy of the caller must not run on
-            sys.excepthook(*sys.exc_info())
-        finally:
-            os._exit(1)
+        return run_logged(self._project, loaded)
 
 
 def _valid(loaded: Loaded) -> Pipeline:
     if loaded.pipeline is None:
         raise InvalidFileError(loaded.faults)
     return loaded.pipeline
-
-
-def _wait(pid: int) -> int:
-    while True:
-        try:
-            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        except KeyboardInterrupt:
-            os.kill(pid, signal.SIGINT)

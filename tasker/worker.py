@@ -9,11 +9,13 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tasker.channel import LARGEST_MESSAGE, TooLargeError
 from tasker.conversion import Mismatch, convert
+from tasker.jsonable import jsonable, text
 from tasker.pipeline import LateArgument
 from tasker.references import MissingOutputError, resolved
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 OUTPUTS_LIMIT = 1024 * 1024
 """Characters that the outputs of one step may have as JSON: what is larger belongs in a file, and its path here."""
+_LONGEST_TEXT = 64 * 1024
+"""Characters of an error or a traceback that are told: of longer ones the beginning and the end."""
 
 
 class StepStoppedError(BaseException):
@@ -47,19 +51,29 @@ class Job:
 
 def work(job: Job, sender: Sender) -> None:
     """Carry out an attempt and send its answer: `{"outputs": …}` or `{"error": …, "traceback": …}`."""
+    process = os.getpid()
     signal.signal(signal.SIGTERM, _stop)
     os.environ.update(job.environment)
     tempfile.tempdir = None
+    answer = _answer(job, sender)
+    if os.getpid() == process:
+        sender.send(answer)
+    else:
+        # A fork of the task's own that came back from `run()`: what it has to say is not the step's answer.
+        sys.stderr.write(answer.get("traceback", ""))
+
+
+def _answer(job: Job, sender: Sender) -> dict[str, Any]:
     try:
-        sender.send({"outputs": _outputs(_run(job, sender))})
-    except (StepStoppedError, KeyboardInterrupt):
-        sender.send({"error": "it was told to end"})
+        return {"outputs": _outputs(_run(job, sender))}
+    except StepStoppedError:
+        return {"error": "it was told to end"}
     except SystemExit as error:
-        sender.send({"error": f"the task called sys.exit({error.code!r}) instead of answering"})
+        return {"error": f"the task called sys.exit({text(error.code)}) instead of answering"}
     except _StepError as error:
-        sender.send({"error": str(error)})
+        return {"error": str(error)}
     except BaseException as error:  # noqa: BLE001 - whatever a task raises is a failed step, told with its traceback
-        sender.send({"error": _summary(error), "traceback": _traceback(error)})
+        return {"error": _summary(error), "traceback": _traceback(error)}
 
 
 class _StepError(Exception):
@@ -97,22 +111,21 @@ def _outputs(answer: object) -> Mapping[str, Any]:
     """The outputs that an answer of `run()` comes to; raises where it is none."""
     if answer is None or answer is True:
         return {}
-    if is_dataclass(answer) and not isinstance(answer, type):
-        answer = asdict(answer)
-    if not isinstance(answer, Mapping):
+    if not isinstance(answer, Mapping) and (not is_dataclass(answer) or isinstance(answer, type)):
         message = f"run() answered a {type(answer).__name__}, not True, False, None or a mapping of outputs"
         raise _StepError(message)
     return _within_limit(answer)
 
 
-def _within_limit(outputs: Mapping[Any, Any]) -> Mapping[str, Any]:
+def _within_limit(outputs: object) -> Mapping[str, Any]:
     import json  # noqa: PLC0415 - most steps have no outputs to measure
 
-    size = len(json.dumps(dict(outputs), default=str))
+    data: Mapping[str, Any] = jsonable(outputs)
+    size = len(json.dumps(data))
     if size > OUTPUTS_LIMIT:
         message = f"its outputs are {size} characters of JSON, over {OUTPUTS_LIMIT}: write a file and hand on its path"
         raise _StepError(message)
-    return {str(key): value for key, value in outputs.items()}
+    return data
 
 
 class _Log:
@@ -126,33 +139,56 @@ class _Log:
         """A structlog logger that logs to here."""
         import structlog  # noqa: PLC0415 - loaded already wherever runs are logged
 
-        def deliver(_logger: object, method: str, event: dict[str, Any]) -> NoReturn:
-            self._deliver(method, event)
+        def deliver(_logger: object, method: str, facts: MutableMapping[str, Any]) -> NoReturn:
+            self._deliver(method, dict(facts))
             raise structlog.DropEvent
 
         wrapper = structlog.make_filtering_bound_logger(0)
         logger: Logger = structlog.wrap_logger(None, processors=[deliver], wrapper_class=wrapper)
         return logger
 
-    def _deliver(self, method: str, event: dict[str, Any]) -> None:
-        traceback = {"traceback": _traceback(sys.exception())} if event.pop("exc_info", None) else {}
+    def _deliver(self, method: str, facts: dict[str, Any]) -> None:
+        exc_info = facts.pop("exc_info", None)
+        facts = jsonable(facts)
+        words = facts.pop("event", "")
         if method == "error":
-            facts = ", ".join(f"{key}={value}" for key, value in event.items() if key != "event")
-            self.last_error = f"{event.get('event', '')}{facts and f' ({facts})'}"
-        self._sender.send({"log": {"level": method, **event, **traceback}})
+            told = ", ".join(f"{key}={value}" for key, value in facts.items())
+            self.last_error = _clipped(f"{words}{told and f' ({told})'}")
+        if exc_info:
+            facts["traceback"] = _traceback(exc_info if isinstance(exc_info, BaseException) else sys.exception())
+        self._send({"level": method, "event": words, "facts": facts})
+
+    def _send(self, log: dict[str, Any]) -> None:
+        try:
+            self._sender.send({"log": log})
+        except TooLargeError as error:
+            told = {"error": f"what was logged here is {error} bytes, over {LARGEST_MESSAGE}: write it to a file"}
+            self._sender.send({"log": log | {"event": _clipped(text(log["event"])), "facts": told}})
 
 
 def _stop(_signum: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Not ignored from now on: programs that `finally` blocks start would inherit that.
+    signal.signal(signal.SIGTERM, lambda _signum, _frame: None)
     raise StepStoppedError
 
 
 def _summary(error: BaseException) -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    told = text(error).strip()
+    return _clipped(f"{type(error).__name__}: {told}" if told else type(error).__name__)
 
 
 def _traceback(error: BaseException | None) -> str:
+    """The traceback, as Python shows it; empty where there is none, or no memory to write it."""
     import traceback  # noqa: PLC0415 - only failures pay for it
 
-    return "".join(traceback.format_exception(error)) if error is not None else ""
+    try:
+        return _clipped("".join(traceback.format_exception(error))) if error is not None else ""
+    except Exception:  # noqa: BLE001 - the failure itself is still to be told
+        return ""
+
+
+def _clipped(words: str) -> str:
+    if len(words) <= _LONGEST_TEXT:
+        return words
+    half = _LONGEST_TEXT // 2
+    return f"{words[:half]}…{words[-half:]}"

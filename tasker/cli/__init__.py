@@ -1,50 +1,30 @@
-"""The commands: the one place that catches what goes wrong and turns it into words and an exit status."""
+"""The commands: what people type, each in a module of its own."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from typing import TYPE_CHECKING
 
 from tasker.cli import new, once, show, tasks, validate
-from tasker.errors import TaskerError
+from tasker.cli.boundary import caught
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-USAGE = 2
-"""Exit status of a wrong command line or an invalid file."""
-INTERNAL = 70
-"""Exit status of a fault of tasker's own: `EX_SOFTWARE` of sysexits.h."""
-BROKEN_PIPE = 141
-"""Exit status where nobody reads the output any more: 128 and SIGPIPE, as of any other program."""
-INTERRUPTED = 130
-"""Exit status of Ctrl-C while no run was under way: 128 and SIGINT."""
-
 _DESCRIPTION = "A configuration-driven orchestrator: a HOCON file, a folder of tasks, one process."
-_EXIT_STATUS = "exit status: 0 it worked; 1 a step failed; 2 wrong usage or an invalid file; 130, 143 stopped by a signal"
+_EXIT_STATUS = (
+    "exit status: 0 it worked; 1 a step failed; 2 wrong usage or an invalid file; 130, 143 stopped by a signal"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit status."""
-    try:
-        parsed = _parser().parse_args(arguments)
-        status: int = parsed.command(parsed)
-        sys.stdout.flush()
-    except TaskerError as error:
-        print(f"tasker: {error}", file=sys.stderr)  # noqa: T201 - a command line speaks by printing
-        return USAGE
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # What is still buffered has nowhere to go; without this, Python complains of it at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return BROKEN_PIPE
-    except Exception:  # noqa: BLE001 - the last boundary
-        sys.excepthook(*sys.exc_info())
-        print("tasker: this is a fault of tasker itself; please report it with the lines above", file=sys.stderr)  # noqa: T201
-        return INTERNAL
+    return caught(lambda: _command(arguments))
+
+
+def _command(arguments: Sequence[str] | None) -> int:
+    parsed = _parser().parse_args(arguments)
+    status: int = parsed.command(parsed)
     return status
 
 

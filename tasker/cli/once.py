@@ -10,7 +10,7 @@ from tasker.cli import options
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tasker.project import Loaded, Project
 
@@ -37,8 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
         for loaded in all_loaded:
             _show_plan(loaded)
         return 0
-    statuses = list(_run_all(project, all_loaded, arguments, console=console))
-    return max(statuses)
+    return _supervised(lambda: max(_run_all(project, all_loaded, arguments, console=console)))
+
+
+def _supervised(runs: Callable[[], int]) -> int:
+    """Have the runs in a process of their own; what they raise is told there, and comes to the same exit status."""
+    from tasker.cli.boundary import caught  # noqa: PLC0415 - a dry run needs neither
+    from tasker.supervision import supervised  # noqa: PLC0415
+
+    return supervised(lambda: caught(runs))
 
 
 def _run_all(
