@@ -259,7 +259,7 @@ class _Reader:
         if self.text.startswith(".", blank) and blank > end:
             self._fail(end, "white space stands before the dot of a path", "write a.b, or quote the key")
         self.at = end if context == "key" else blank
-        return "".join(parts).lstrip() if context != "key" else "".join(parts), self._span(start, end)
+        return "".join(parts if context == "key" else parts[1:]), self._span(start, end)
 
     def _no_key(self, at: int, context: str) -> NoReturn:
         self.at = self._after_blank(at)
