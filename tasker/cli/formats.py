@@ -1,66 +1,39 @@
-"""Data as HOCON, JSON, YAML or properties: pyhocon lays it out, and here each key and value is spelled.
+"""Data as HOCON, JSON, YAML or properties, so that it reads back as what it was.
 
-Left to itself, pyhocon's converter writes keys and strings as they are: what it wrote of a key with a dot, a string
-with three quotes or the word `no` would be read as something else.
+Of our own, since pyhocon's converter writes keys and strings as they are: what it wrote of a key with a dot, a string
+with three quotes, or the word `no` in YAML, would be read as something else.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from tasker.document.values import Late, OutputReference, Scalar, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 FORMATS = ("hocon", "json", "yaml", "properties")
 
+_INDENT = "  "
+_ONE_LINE = 80
+"""Characters up to which a list without lists and objects in it stands on one line of HOCON."""
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _HOCON_WORDS = {"include"}
 """Keys that HOCON reads as something else."""
 _YAML_PLAIN = re.compile(r"[A-Za-z_/](?:[A-Za-z0-9_ ./-]*[A-Za-z0-9_./-])?")
 _YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
-_SPECIAL_IN_KEY = re.compile(r"[\s\\:=#!\"]")
-_LAST_ASCII = 0x7E
 _LAST_OF_FOUR_DIGITS = 0xFFFF
 
 
 def written(data: dict[str, Any], form: str, *, indent: int | None = 2) -> str:
     """The data as text. It may hold `Scalar` and `Late` values of a document; without `indent`, JSON is one line."""
     if form == "json":
-        return _printable(json.dumps(data, default=_as_json, ensure_ascii=False, indent=indent), _json_escape)
-    from pyhocon import HOCONConverter  # noqa: PLC0415 - it takes a tenth of a second to import
-
-    text: str = HOCONConverter.convert(_tree(data, *_SPELLINGS[form]), form)
-    return text
-
-
-@dataclass(frozen=True, slots=True)
-class _Spelled:
-    """A value that stands in the text as it is here."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def _tree(data: Any, key: Callable[[str], str], value: Callable[[Any], str | None]) -> Any:
-    """The data as pyhocon's converter wants it, with keys and values spelled."""
-    from pyhocon import ConfigTree  # noqa: PLC0415 - as above
-
-    if isinstance(data, dict) and data:
-        tree = ConfigTree()
-        for name, item in data.items():
-            tree[key(name)] = _tree(item, key, value)
-        return tree
-    if isinstance(data, list) and data:
-        return [_tree(item, key, value) for item in data]
-    spelled = value(data)
-    return None if spelled is None else _Spelled(spelled)
+        return _printable(json.dumps(data, default=_as_json, ensure_ascii=False, indent=indent), _escape)
+    return "\n".join(_WRITERS[form](data))
 
 
 def _as_json(value: Any) -> Any:
@@ -81,87 +54,136 @@ def _reference(reference: OutputReference) -> str:
     return f"${{{'?' * reference.optional}{keys}}}"
 
 
-# Spellings
-
-
-def _quoted(text: str) -> str:
-    """The text as JSON has it, which HOCON and YAML have in common; what cannot be seen is escaped."""
-    return _printable(json.dumps(text, ensure_ascii=False), _json_escape)
-
-
 def _printable(text: str, escape: Callable[[str], str]) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() or each == "\n" else escape(each) for each in text)
 
 
-def _json_escape(character: str) -> str:
+def _escape(character: str) -> str:
     return json.dumps(character)[1:-1]
 
 
-def _yaml_escape(character: str) -> str:
-    # YAML, unlike JSON, knows no pairs of surrogates.
-    return f"\\U{ord(character):08x}" if ord(character) > _LAST_OF_FOUR_DIGITS else _json_escape(character)
+def _is_branch(value: Any) -> bool:
+    return isinstance(value, dict | list) and bool(value)
+
+
+# HOCON
+
+
+def _hocon_fields(data: dict[str, Any], indent: str = "") -> Iterator[str]:
+    for key, value in data.items():
+        yield f"{indent}{_hocon_key(key)}{' ' if isinstance(value, dict) else ' = '}{_hocon_value(value, indent)}"
+
+
+def _hocon_value(value: Any, indent: str) -> str:
+    inner = indent + _INDENT
+    if not _is_branch(value):
+        return _hocon_leaf(value)
+    if isinstance(value, dict):
+        return "\n".join(("{", *_hocon_fields(value, inner), f"{indent}}}"))
+    items = [_hocon_value(item, inner) for item in value]
+    one_line = f"[{', '.join(items)}]"
+    if not any(map(_is_branch, value)) and len(one_line) <= _ONE_LINE:
+        return one_line
+    return "\n".join(("[", *(f"{inner}{item}" for item in items), f"{indent}]"))
 
 
 def _hocon_key(key: str) -> str:
     return key if _KEY.fullmatch(key) and key not in _HOCON_WORDS else _quoted(key)
 
 
-def _hocon(value: Any) -> str:
+def _hocon_leaf(value: Any) -> str:
     match value:
         case str():
             return _quoted(value)
         case Scalar():
             return value.text
         case Late():
-            return "".join(_hocon_part(part) for part in value.parts)
+            runs = groupby(value.parts, lambda part: isinstance(part, OutputReference))
+            return "".join(_hocon_run(tuple(run)) for _, run in runs)
     return json.dumps(value)
 
 
-def _hocon_part(part: Scalar | OutputReference) -> str:
-    return _reference(part) if isinstance(part, OutputReference) else _quoted(_shown(part))
+def _hocon_run(parts: tuple[Scalar | OutputReference, ...]) -> str:
+    """Outputs as references, the text between two outputs as one string."""
+    texts = [part for part in parts if isinstance(part, Scalar)]
+    references = [_reference(part) for part in parts if isinstance(part, OutputReference)]
+    return _quoted("".join(map(_shown, texts))) if texts else "".join(references)
 
 
-def _yaml_key(key: str) -> str:
-    if _is_plain_in_yaml(key):
-        return key
-    # The converter takes double quotes off both ends of a key.
-    return f"'{key.replace(chr(39), chr(39) * 2)}'" if key.isprintable() else f"!!str {_yaml(key)} "
+def _quoted(text: str) -> str:
+    return _printable(json.dumps(text, ensure_ascii=False), _escape)
 
 
-def _yaml(value: Any) -> str:
+# YAML
+
+
+def _yaml_lines(value: Any, indent: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if _is_branch(item):
+                yield f"{indent}{_yaml_leaf(key)}:"
+                yield from _yaml_lines(item, indent + _INDENT)
+            else:
+                yield f"{indent}{_yaml_leaf(key)}: {_yaml_leaf(item)}"
+        return
+    for item in value:
+        first, *rest = _yaml_lines(item, indent + _INDENT) if _is_branch(item) else [_yaml_leaf(item)]
+        yield f"{indent}- {first.lstrip(' ')}"
+        yield from rest
+
+
+def _yaml_leaf(value: Any) -> str:
     match value:
+        case str() if _YAML_PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS:
+            return value
         case str():
-            plain_text = _is_plain_in_yaml(value)
-            return value if plain_text else _printable(json.dumps(value, ensure_ascii=False), _yaml_escape)
+            return _printable(json.dumps(value, ensure_ascii=False), _yaml_escape)
         case Late():
-            return _yaml(_text(value))
+            return _yaml_leaf(_text(value))
     # YAML 1.1 takes 1e+22 for a string, and 1.0e+22 for a number.
     return re.sub(r"^(-?\d+)e", r"\1.0e", json.dumps(value, default=plain))
 
 
-def _is_plain_in_yaml(text: str) -> bool:
-    return _YAML_PLAIN.fullmatch(text) is not None and text.lower() not in _YAML_WORDS
+def _yaml_escape(character: str) -> str:
+    # YAML, unlike JSON, knows no pairs of surrogates.
+    return f"\\U{ord(character):08x}" if ord(character) > _LAST_OF_FOUR_DIGITS else _escape(character)
 
 
-def _properties_key(key: str) -> str:
-    return _SPECIAL_IN_KEY.sub(lambda match: f"\\u{ord(match[0]):04x}", _properties(key))
+# Properties
 
 
-def _properties(value: Any) -> str:
+def _property_lines(value: Any, path: str = "") -> Iterator[str]:
+    """A line for each leaf. Properties have no empty lists and objects, and no null."""
+    if _is_branch(value):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from _property_lines(item, f"{path}.{_property_key(str(key))}" if path else _property_key(str(key)))
+    elif value not in (None, {}, []):
+        yield f"{path} = {_property_leaf(value)}"
+
+
+def _property_key(key: str) -> str:
+    return "".join(f"\\u{ord(each):04x}" if each in ' :=#!\\"' else _property_text(each) for each in key)
+
+
+def _property_leaf(value: Any) -> str:
     match value:
         case str():
-            text = value.replace("\\", "\\\\")
-            text = f"\\{text}" if text.startswith(" ") else text
-            return "".join(each if " " <= each <= chr(_LAST_ASCII) else json.dumps(each)[1:-1] for each in text)
+            text = _property_text(value.replace("\\", "\\\\"))
+            return f"\\{text}" if text.startswith(" ") else text
         case Late():
-            return _properties(_text(value))
+            return _property_leaf(_text(value))
     return json.dumps(value, default=plain)
 
 
-_SPELLINGS: dict[str, tuple[Callable[[str], str], Callable[[Any], str | None]]] = {
-    "hocon": (_hocon_key, _hocon),
-    "yaml": (_yaml_key, _yaml),
-    "properties": (_properties_key, lambda value: None if value in (None, {}, []) else _properties(value)),
+def _property_text(text: str) -> str:
+    return "".join(each if each.isascii() and each.isprintable() else _escape(each) for each in text)
+
+
+_WRITERS: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
+    "hocon": _hocon_fields,
+    "yaml": _yaml_lines,
+    "properties": _property_lines,
 }

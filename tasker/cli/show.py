@@ -136,9 +136,11 @@ def _masked(value: Value) -> Any:
 
 
 def _duration(duration: timedelta | None) -> str | None:
-    """The duration as HOCON has it, in the largest unit that it is a whole number of."""
-    if duration is None:
-        return None
+    return None if duration is None else spelled_duration(duration)
+
+
+def spelled_duration(duration: timedelta) -> str:
+    """The duration as HOCON has it, in the largest unit that it is a whole number of; nothing is rounded."""
     if not duration:
         return "0s"
     unit, length = next((unit, length) for unit, length in _UNITS.items() if not duration % length)

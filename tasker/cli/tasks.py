@@ -75,7 +75,9 @@ def _told(catalogue: Catalogue, name: str | None, faults: list[Fault]) -> Iterat
         try:
             yield described(task)
         except BrokenSignatureError as error:
-            faults.append(Fault("broken-task", Place(_where(task)), error.reason, severity=Severity.WARNING))
+            file, _, line = _where(task).rpartition(":")
+            place = Place(file, int(line)) if line.isdigit() else Place(_where(task))
+            faults.append(Fault("broken-task", place, error.reason, severity=Severity.WARNING))
 
 
 def _named(catalogue: Catalogue, name: str) -> Iterator[type[Task]]:
