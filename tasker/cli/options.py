@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+from argparse import ArgumentTypeError
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -26,7 +28,17 @@ def add(parser: argparse.ArgumentParser, flag: str, **rest: Any) -> None:
     variable = "TASKER_" + flag.removeprefix("--").replace("-", "_").upper()
     if variable in os.environ:
         rest["default"] = os.environ[variable]
+    if "choices" in rest:
+        # argparse checks what comes from the environment by `type`, and by it alone.
+        rest["type"] = partial(_one_of, tuple(rest["choices"]))
     parser.add_argument(flag, **{**rest, "help": f"{rest['help']} [{variable}]"})
+
+
+def _one_of(choices: tuple[str, ...], value: str) -> str:
+    if value not in choices:
+        message = f"{value!r} is none of {', '.join(choices)}"
+        raise ArgumentTypeError(message)
+    return value
 
 
 def add_flag(parser: argparse.ArgumentParser, flag: str, *, help: str) -> None:  # noqa: A002 - argparse's own word
@@ -56,9 +68,18 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
     add(parser, "--workspace", metavar="DIR", help="the folder in which runs have their workspaces")
     for flag, what in (("--set", "a parameter, such as days=7"), ("--env", "a variable, for files and steps")):
         variable = f"TASKER_{flag[2:].upper()}"
-        default = shlex.split(os.environ.get(variable, ""))
+        default = _words_of(variable)
         words = f"set {what}; again for more [{variable}]"
         parser.add_argument(flag, metavar="K=V", action="append", default=default, help=words)
+
+
+def _words_of(variable: str) -> list[str]:
+    """The words of an environment variable, quoted as in a shell; raises `UsageError`."""
+    try:
+        return shlex.split(os.environ.get(variable, ""))
+    except ValueError as error:
+        message = f"{variable}: {str(error).lower()}; write words as in a shell, such as days=7 'owner=the team'"
+        raise UsageError(message) from None
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
