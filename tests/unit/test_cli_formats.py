@@ -64,7 +64,12 @@ def test_nothing_that_is_written_is_unseen(data: dict[str, Any], form: str) -> N
 
 
 def test_properties_hold_what_java_reads() -> None:
-    data = {"a": {"b c": ["x", " y=\\\n"], "é": True, '"q"': 1}, "none": None, "empty": [{}], "text": ""}
+    data: dict[str, Any] = {
+        "a": {"b c": ["x", " y=\\\n"], "é": True, '"q"': 1},
+        "none": None,
+        "empty": [{}],
+        "text": "",
+    }
     assert written(data, "properties").splitlines() == [
         "a.b\\u0020c.0 = x",
         "a.b\\u0020c.1 = \\ y=\\\\\\n",
