@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -24,18 +23,19 @@ from tasker.registry import registry
 from tasker.runner import Occasion, Runner
 from tasker.secrets_folder import SecretsFolder
 from tasker.validation import validate
-from tasker.variables import Variables
 from tasker.workspace import TEMPORARY, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from tasker.document import Document
     from tasker.pipeline import Pipeline
     from tasker.run import Fact, Run
     from tasker.runner import StopRequest
     from tasker.settings import Settings
+    from tasker.variables import Variables
 
 PARAMS = "params"
 
@@ -98,17 +98,7 @@ class Project:
 
     def variables(self, path: Path, occasion: Occasion) -> Variables:
         """What the file may read, were it to run on this occasion."""
-        return Variables(
-            run_id=occasion.run_id,
-            slot=occasion.slot,
-            workspace=occasion.workspace,
-            conf_dir=self._conf_dir(path).absolute(),
-            cwd=Path.cwd(),
-            platform=os.uname().sysname,
-            stem=path.stem,
-            given=self.settings.given,
-            environment=self.settings.environment,
-        )
+        return self.settings.variables(path, run_id=occasion.run_id, slot=occasion.slot, workspace=occasion.workspace)
 
     def _occasion(self, now: datetime) -> Occasion:
         run_id = f"{now:%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
@@ -127,11 +117,8 @@ class Project:
         slot = occasion.slot.astimezone(zone) if zone else occasion.slot
         return replace(occasion, slot=slot, environment=environment)
 
-    def _conf_dir(self, path: Path) -> Path:
-        return self.settings.conf_dir or path.parent
-
     def _document(self, path: Path, occasion: Occasion, overrides: Mapping[str, str]) -> Document:
-        folder = self._conf_dir(path)
+        folder = self.settings.folder_of(path)
         return load(
             os.path.relpath(path, folder),
             folder=ConfFolder(folder),

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+DEFAULT_GRACE_S = 10.0
+"""Seconds between asking a step to end and killing it: a third of what Kubernetes gives a pod."""
+
 
 class Status(StrEnum):
     """How a run, or a step of it, ended."""

@@ -22,7 +22,7 @@ from tasker.durations import format_duration
 from tasker.masking import Masker
 from tasker.order import Order, Pass
 from tasker.process import Leftovers
-from tasker.run import Event, Fact, Level, Run, Status, StepRun
+from tasker.run import DEFAULT_GRACE_S, Event, Fact, Level, Run, Status, StepRun
 from tasker.task import Context
 from tasker.worker import Job
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from tasker.pipeline import Pipeline, Step
     from tasker.registry import TaskRegistry
 
-DEFAULT_GRACE_S = 10.0
-"""Seconds between asking a step to end and killing it: a third of what Kubernetes gives a pod."""
 _LEFTOVER_POLL_S = 0.05
 """Seconds between looks at what a step that is being ended has left behind: nothing tells when these end."""
 _LEVELS = {Event.STEP_FAILED: Level.ERROR, Event.RUN_FAILED: Level.ERROR} | dict.fromkeys(

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tasker.runner import DEFAULT_GRACE_S
+from tasker.run import DEFAULT_GRACE_S
+from tasker.variables import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 DEFAULT_SECRETS = Path("/run/secrets/tasker")
 """Where a Kubernetes Secret is mounted by the chart's default."""
@@ -48,3 +50,21 @@ class Settings:
 
         here = Path("tasks")
         return [shipped_tasks(), *([here] if here.is_dir() else []), *self.tasks]
+
+    def folder_of(self, path: Path) -> Path:
+        """The conf folder of a file."""
+        return self.conf_dir or path.parent
+
+    def variables(self, path: Path, *, run_id: str, slot: datetime, workspace: Path) -> Variables:
+        """What the file may read in this run."""
+        return Variables(
+            run_id=run_id,
+            slot=slot,
+            workspace=workspace,
+            conf_dir=self.folder_of(path).absolute(),
+            cwd=Path.cwd(),
+            platform=os.uname().sysname,
+            stem=path.stem,
+            given=self.given,
+            environment=self.environment,
+        )

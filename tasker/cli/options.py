@@ -11,14 +11,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tasker.errors import UsageError
-from tasker.run import Level
-from tasker.runner import DEFAULT_GRACE_S
+from tasker.run import DEFAULT_GRACE_S, Level
 
 if TYPE_CHECKING:
     import argparse
 
     from tasker.discovery import Catalogue
     from tasker.project import Project
+    from tasker.settings import Settings
 
 _TRUE = {"1", "true", "yes", "on"}
 
@@ -115,9 +115,8 @@ def pairs(given: list[str], flag: str) -> dict[str, str]:
     return found
 
 
-def project(arguments: argparse.Namespace) -> Project:
-    """The project that the options describe."""
-    from tasker.project import Project  # noqa: PLC0415 - `tasker --help` needs none of it
+def settings(arguments: argparse.Namespace) -> Settings:
+    """The settings that the options come to."""
     from tasker.settings import Settings  # noqa: PLC0415
 
     chosen: dict[str, Any] = {"tasks": tuple(map(Path, arguments.tasks))}
@@ -128,7 +127,14 @@ def project(arguments: argparse.Namespace) -> Project:
         chosen |= {"keep_workspace": arguments.keep_workspace, "grace_s": arguments.grace}
     if hasattr(arguments, "env"):
         chosen["given"] = MappingProxyType(pairs(arguments.env, "--env"))
-    return Project(Settings(**chosen))
+    return Settings(**chosen)
+
+
+def project(arguments: argparse.Namespace) -> Project:
+    """The project that the options describe."""
+    from tasker.project import Project  # noqa: PLC0415 - `tasker --help` needs none of it
+
+    return Project(settings(arguments))
 
 
 def catalogue(arguments: argparse.Namespace) -> Catalogue:

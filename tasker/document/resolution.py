@@ -500,6 +500,7 @@ class Resolver:
 
     def secret(self, node: Substitution) -> Scalar | _Broken | None:
         """`${secret.NAME}`."""
+        self.reads.add(node.path)
         name = ".".join(node.path[1:])
         value = self._ask_secret(name) if name else None
         if value is not None:
