@@ -6,6 +6,7 @@ import ctypes
 import os
 import select
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,17 @@ _OOM_SCORE_OF_A_STEP = "500"
 """Between the daemon's nought and the 1000 that asks to be killed first: out of memory, a step goes before tasker."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def hold_standard_streams() -> None:
+    """Put /dev/null where standard input, output or error is closed, so that no other file takes their numbers."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the kernel gives the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for good
 
 
 def adopt_orphans() -> None:

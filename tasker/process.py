@@ -140,7 +140,6 @@ def _default_signals() -> None:
     signal.set_wakeup_fd(-1)
     for signum in signal.valid_signals():
         if callable(signal.getsignal(signum)):
-            signal.signal(signum, signal.SIG_IGN)  # which also drops one that came while it was held back
             signal.signal(signum, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals by which a terminal, `kill` and Kubernetes ask a program to stop."""
 
+_KILLED = 128 + signal.SIGKILL
+"""The exit status that stands for an end by SIGKILL."""
+
 
 def heeded_signals() -> list[int]:
     """Those of `STOPPING` that this program was not started to ignore, as `nohup` does."""
@@ -34,9 +37,12 @@ def supervised(body: Callable[[], int]) -> int:
     """
     leftovers = Leftovers()
     try:
-        return forked(body)[0]
+        status, _ = forked(body)
     finally:
         leftovers.kill(set())
+    if status == _KILLED:
+        print("tasker: the process of the run was killed by SIGKILL", file=sys.stderr)  # noqa: T201 - it cannot say so
+    return status
 
 
 def forked(body: Callable[[], int]) -> tuple[int, list[int]]:
@@ -45,6 +51,7 @@ def forked(body: Callable[[], int]) -> tuple[int, list[int]]:
     The process has a session of its own, so that a terminal's Ctrl-C reaches it once: from here. If this one dies, it
     is sent SIGTERM. Signals are passed on only from the main thread; Python handles them nowhere else.
     """
+    linux.hold_standard_streams()
     sys.stdout.flush()
     sys.stderr.flush()
     parent = os.getpid()

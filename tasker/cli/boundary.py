@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tasker.errors import TaskerError
+from tasker.linux import hold_standard_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ INTERRUPTED = 130
 
 def caught(body: Callable[[], int]) -> int:
     """The exit status that `body` answers, or that what it raises comes to."""
+    hold_standard_streams()
     try:
         status = body()
         sys.stdout.flush()

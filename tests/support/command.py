@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from tasker import linux
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 TASKER = (sys.executable, "-m", "tasker")
 LIMIT_S = 60
@@ -43,40 +52,73 @@ class Result:
         return [each for each in self.events if each["event"] == event]
 
 
+class Command:
+    """A command under way, whose events can be waited for."""
+
+    def __init__(self, folder: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the command
+        self._events: list[dict[str, Any]] = []
+        self._watchdog = threading.Timer(LIMIT_S, self.kill)
+        self.process = subprocess.Popen(
+            arguments,
+            cwd=folder,
+            env={**os.environ, "TASKER_WORKSPACE": str(folder / "workspaces"), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            text=True,
+            start_new_session=True,
+        )
+        self._watchdog.start()
+
+    def wait_for(self, event: str, **facts: Any) -> dict[str, Any]:
+        """The next event of this name and with these facts."""
+        for told in self._lines():
+            if told["event"] == event and facts.items() <= told.items():
+                return told
+        message = f"the command ended without {event} {facts}: {self._events}"
+        raise AssertionError(message)
+
+    def signal(self, signum: int) -> None:
+        """Signal the command alone."""
+        self.process.send_signal(signum)
+
+    def kill(self) -> None:
+        """End it and all that it started, so that a test which fails does not hang."""
+        for pid in (self.process.pid, *linux.descendants(self.process.pid)):
+            linux.send(pid, signal.SIGKILL)
+
+    def finish(self) -> Result:
+        """Wait for the end."""
+        for _ in self._lines():
+            pass
+        status = self.process.wait()
+        self._watchdog.cancel()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._stderr.seek(0)
+        with self._stderr:
+            return Result(status, self._events, self._stderr.read())
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._events.append(json.loads(line))
+            yield self._events[-1]
+
+
 def run_tasker(folder: Path, *arguments: str, tasks: str = "", conf: str = "", **environment: str) -> Result:
     """Run `tasker ARGUMENTS…` to its end; without arguments, `tasker once` on `conf`."""
-    process = start_tasker(folder, *arguments, tasks=tasks, conf=conf, **environment)
-    return finished(process)
+    return start_tasker(folder, *arguments, tasks=tasks, conf=conf, **environment).finish()
 
 
-def start_tasker(
-    folder: Path, *arguments: str, tasks: str = "", conf: str = "", **environment: str
-) -> subprocess.Popen[str]:
+def start_tasker(folder: Path, *arguments: str, tasks: str = "", conf: str = "", **environment: str) -> Command:
     """Start `tasker ARGUMENTS…`, with the folder's own tasks and place for workspaces."""
     if tasks:
         write(folder / "tasks" / "given.py", tasks)
     if conf:
         write(folder / "pipe.conf", conf)
-    return subprocess.Popen(
-        [*TASKER, *(arguments or ("once", "pipe.conf"))],
-        cwd=folder,
-        env={**os.environ, "TASKER_WORKSPACE": str(folder / "workspaces"), **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="surrogateescape",
-    )
-
-
-def finished(process: subprocess.Popen[str]) -> Result:
-    """Wait for a command that was started."""
-    try:
-        stdout, stderr = process.communicate(timeout=LIMIT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    return Result(process.returncode, [json.loads(line) for line in stdout.splitlines()], stderr)
+    return Command(folder, [*TASKER, *(arguments or ("once", "pipe.conf"))], environment)
 
 
 def write(file: Path, text: str) -> Path:
@@ -84,11 +126,6 @@ def write(file: Path, text: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
     return file
-
-
-def steps(*ids: str, more: str = "") -> str:
-    """A pipeline of steps that each run the task of their own name."""
-    return "tasks = [\n" + "\n".join(f"  {{ name = {each}, {more} }}" for each in ids) + "\n]\n"
 
 
 def processes_with(mark: str) -> list[int]:
@@ -103,3 +140,18 @@ def processes_with(mark: str) -> list[int]:
             if mark.encode() in told:
                 found.append(int(entry.name))
     return found
+
+
+def gone(mark: str) -> bool:
+    """Whether all processes that carry the mark end within some seconds."""
+    return eventually(lambda: not processes_with(mark))
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether something comes to hold within some seconds, for what announces itself in no other way."""
+    give_up = time.monotonic() + 10
+    while not holds():
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.01)
+    return True
