@@ -59,6 +59,7 @@ class Command:
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the command
         self._events: list[dict[str, Any]] = []
         self._watchdog = threading.Timer(LIMIT_S, self.kill)
+        self._watchdog.daemon = True
         self.process = subprocess.Popen(
             arguments,
             cwd=folder,
