@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_AGAIN_S = 0.5
+"""Seconds until the alarm rings again: Python drops an exception that is raised while it collects garbage."""
+
+
 class TimeLimitExceeded(Exception):  # noqa: N818 - it says what happened
     """The work took longer than it may."""
 
@@ -31,7 +35,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_S)
         try:
             yield
         finally:

@@ -384,12 +384,13 @@ def test_ever_new_annotations_are_forgotten_again() -> None:
         assert convert(value(limit), Annotated[int, Le(limit)]) == limit
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="`type` statements came with Python 3.12")
-def test_an_alias_may_name_itself() -> None:
-    names: dict[str, Any] = {}
-    exec("type Tree = int | list[Tree]", names)
-    assert convert(value([1, [2, ["3"]]]), names["Tree"]) == [1, [2, [3]]]
-    assert refused([["x"]], names["Tree"]) == ["expected a whole number or a list of Tree, not 'x'"]
+if sys.version_info >= (3, 12):  # which brought `type` statements
+
+    def test_an_alias_may_name_itself() -> None:
+        names: dict[str, Any] = {}
+        exec("type Tree = int | list[Tree]", names)
+        assert convert(value([1, [2, ["3"]]]), names["Tree"]) == [1, [2, [3]]]
+        assert refused([["x"]], names["Tree"]) == ["expected a whole number or a list of Tree, not 'x'"]
 
 
 SCALARS = (str, int, float, bool, None, Path, date, datetime, time, timedelta, Decimal, UUID, Size, re.Pattern)
