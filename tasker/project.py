@@ -145,11 +145,6 @@ class Project:
             raise InvalidFileError(faults)
 
 
-def conf_files(folder: Path) -> list[Path]:
-    """The pipelines of a conf folder: its `*.conf` files whose names begin with neither `_` nor `.`."""
-    return sorted(file for file in folder.glob("*.conf") if not file.name.startswith(("_", ".")))
-
-
 def _parameter_hint(name: str, declared: list[str]) -> str:
     near = nearest(name, declared)
     return f"did you mean '{near}'?" if near else f"it declares: {', '.join(declared) or 'none'}"

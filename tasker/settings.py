@@ -25,6 +25,15 @@ def default_workspaces() -> Path:
     return Path(tempfile.gettempdir()) / f"tasker-{os.getuid()}"
 
 
+def default_cache() -> Path | None:
+    """The folder of what may be found anew where none is set; `None` where the user has no home."""
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    home = Path(os.environ.get("HOME", ""))
+    if given.is_absolute():
+        return given / "tasker"
+    return home / ".cache" / "tasker" if home.is_absolute() else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The options that every command shares."""

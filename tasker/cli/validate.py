@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasker.cli import options
+from tasker.conf_files import conf_files
 from tasker.errors import UsageError
+from tasker.faults import Fault, Severity
+from tasker.settings import default_cache
+from tasker.verdicts import Verdicts
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from tasker.faults import Fault
-    from tasker.project import Loaded
+    from tasker.faults import Place
+    from tasker.settings import Settings
+    from tasker.verdicts import Verdict
 
 FORMATS = ("text", "json", "github", "sarif")
 
@@ -24,24 +30,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("validate", help="only validate", description=__doc__)
     parser.add_argument("paths", metavar="FILE or DIR", nargs="*", default=["conf.d"], help="default: conf.d")
     options.add(parser, "--format", choices=FORMATS, default="text", help="how faults are told")
+    options.add(parser, "--cache", metavar="DIR", help="where to keep which files are valid; '' for nowhere")
     options.add_file_options(parser)
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Report the faults; 2 where one of them is an error."""
-    from tasker.faults import Severity  # noqa: PLC0415
-    from tasker.reports import report  # noqa: PLC0415
-
-    project = options.project(arguments)
-    overrides = options.pairs(arguments.set, "--set")
     files = list({file.absolute(): file for file in _files(map(Path, arguments.paths))}.values())
-    all_loaded = [project.load(file, overrides) for file in files]
-    faults = [*(fault for loaded in all_loaded for fault in loaded.faults), *_duplicates(all_loaded)]
-    # What stands in an include is found again with each file that includes it.
-    faults = list(dict.fromkeys([*faults, *project.catalogue.discovery.faults]))
-    for line in report(faults, arguments.format, colour=sys.stdout.isatty()):
-        print(line)  # noqa: T201 - the answer of the command
+    faults = _faults(files, arguments)
+    if faults or arguments.format == "sarif":
+        from tasker.reports import report  # noqa: PLC0415 - only faults need it, and SARIF, which tells of none, too
+
+        for line in report(faults, arguments.format, colour=sys.stdout.isatty()):
+            print(line)  # noqa: T201 - the answer of the command
     errors = [fault for fault in faults if fault.severity is Severity.ERROR]
     if arguments.format == "text":
         found = f"{_count(len(errors), 'fault')} in" if errors else "no fault in"
@@ -49,9 +51,47 @@ def run(arguments: argparse.Namespace) -> int:
     return 2 if errors else 0
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    from tasker.project import conf_files  # noqa: PLC0415
+def _faults(files: list[Path], arguments: argparse.Namespace) -> list[Fault]:
+    """The faults of all files, each once: what stands in an include is found with each file that includes it."""
+    settings = options.settings(arguments)
+    overrides = options.pairs(arguments.set, "--set")
+    verdicts = Verdicts(_cache(arguments), settings, overrides, datetime.now(UTC))
+    known = {file: verdict for file in files if (verdict := verdicts.get(file))}
+    faults = [] if files and len(known) == len(files) else _validated(files, known, settings, overrides, verdicts)
+    duplicates = _duplicates(known[file] for file in files if file in known)
+    return list(dict.fromkeys([*faults, *duplicates]))
 
+
+def _validated(
+    files: list[Path],
+    known: dict[Path, Verdict],
+    settings: Settings,
+    overrides: Mapping[str, str],
+    verdicts: Verdicts,
+) -> list[Fault]:
+    """The faults of the files that are not `known` to be valid; those that prove to be become so."""
+    from tasker.project import Project  # noqa: PLC0415 - what is known to be valid needs none of it
+
+    project = Project(settings)
+    faults: list[Fault] = []
+    for file in files:
+        if file not in known:
+            loaded = project.load(file, overrides)
+            faults += loaded.faults
+            if not loaded.faults:
+                known[file] = verdicts.add(loaded)
+    if not project.catalogue.discovery.faults:
+        verdicts.save()
+    return faults + project.catalogue.discovery.faults
+
+
+def _cache(arguments: argparse.Namespace) -> Path | None:
+    if arguments.cache is None:
+        return default_cache()
+    return Path(arguments.cache) if arguments.cache else None
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             yield from conf_files(path)
@@ -62,19 +102,13 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             raise UsageError(message)
 
 
-def _duplicates(all_loaded: list[Loaded]) -> Iterator[Fault]:
+def _duplicates(verdicts: Iterable[Verdict]) -> Iterator[Fault]:
     """A fault for each pipeline whose name another file has already."""
-    from tasker.faults import Fault, Place  # noqa: PLC0415
-
     first: dict[str, Place] = {}
-    for loaded in all_loaded:
-        if loaded.pipeline is None or loaded.document is None:
-            continue
-        name = loaded.document.root.fields.get("name")
-        place = name.place if name is not None else Place(loaded.pipeline.file)
-        if (known := first.setdefault(loaded.pipeline.name, place)) is not place:
-            message = f"two pipelines are named '{loaded.pipeline.name}'"
-            yield Fault("duplicate-pipeline", place, message, f"the first one is at {known}; set 'name' in one of them")
+    for verdict in verdicts:
+        if (known := first.setdefault(verdict.name, verdict.place)) is not verdict.place:
+            hint = f"the first one is at {known}; set 'name' in one of them"
+            yield Fault("duplicate-pipeline", verdict.place, f"two pipelines are named '{verdict.name}'", hint)
 
 
 def _count(number: int, noun: str) -> str:
