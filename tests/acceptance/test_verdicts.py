@@ -167,7 +167,7 @@ def test_what_is_not_valid_is_told_every_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\0" * 100, b"x\n{", b"[" * 100_000])
 def test_a_damaged_cache_is_as_good_as_none(damage: bytes, folder: Folder) -> None:
     (cache,) = (folder.path / "cache" / "verdicts").iterdir()
-    cache.write_bytes(cache.read_bytes()[:-1] if not damage else damage)
+    cache.write_bytes(damage or cache.read_bytes()[:-1])
     assert folder.validate() == (0, True, "")
     assert folder.validate() == (0, False, "")
 
