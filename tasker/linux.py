@@ -8,11 +8,10 @@ import select
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_OOM_SCORE_OF_A_STEP = "500"
+_OOM_SCORE_OF_A_STEP = b"500"
 """Between the daemon's nought and the 1000 that asks to be killed first: out of memory, a step goes before tasker."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -44,7 +43,9 @@ def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
 def offer_to_oom_killer() -> None:
     """Have the kernel, where memory runs out, end this process before the one that started it."""
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE_OF_A_STEP)
+        descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(descriptor, _OOM_SCORE_OF_A_STEP)
+        os.close(descriptor)
 
 
 def children(pid: int) -> list[int]:

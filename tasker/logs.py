@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import sys
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from tasker.faults import Fault
     from tasker.run import Fact
 
+_LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
+"""What JSON leaves as it is, but some readers take for the end of a line, and terminals for a command."""
 _SEVERITIES = {level: number for number, level in enumerate(Level)}
 
 
@@ -115,4 +118,9 @@ def _json(record: MutableMapping[str, Any], default: Callable[[Any], Any]) -> by
     """The record with `event` in its place behind the level; what JSON does not know by structlog's own fallback."""
     first = ("timestamp", "level", "event")
     ordered = {key: record[key] for key in first} | dict(record)
-    return json.dumps(ordered, default=default, ensure_ascii=False).encode(errors="backslashreplace")
+    text = json.dumps(ordered, default=default, ensure_ascii=False)
+    return _LINE_ENDS.sub(_escaped, text).encode(errors="backslashreplace")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"

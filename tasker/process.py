@@ -18,6 +18,21 @@ if TYPE_CHECKING:
 _PATIENCE_S = 10.0
 """Seconds that killed processes get to be gone: one that hangs within the kernel must not hang the run."""
 
+_HANDLED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGALRM,
+    signal.SIGCHLD,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTSTP,
+    signal.SIGCONT,
+    signal.SIGWINCH,
+)
+"""Signals that programs handle; not all that there are, since Python takes its time over each."""
+
 
 class StepProcess:
     """A process of its own for one attempt, in a session of its own, with its output and messages as descriptors."""
@@ -95,7 +110,7 @@ class Leftovers:
 @contextmanager
 def signals_blocked() -> Iterator[None]:
     """Hold signals back, as around a fork: a child must not act on one by its parent's handlers."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
     try:
         yield
     finally:
@@ -138,7 +153,7 @@ def _child(body: Callable[[channel.Sender], None], sender: channel.Sender, out: 
 def _default_signals() -> None:
     """Handle signals as a Python program does, whatever the program around the runner made of them."""
     signal.set_wakeup_fd(-1)
-    for signum in signal.valid_signals():
+    for signum in _HANDLED:
         if callable(signal.getsignal(signum)):
             signal.signal(signum, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

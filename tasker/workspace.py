@@ -29,13 +29,15 @@ def workspace(path: Path, *, keep: bool) -> Iterator[Path]:
     try:
         _make(path)
     except OSError as error:
-        message = f"the workspace {path} cannot be made: {error.strerror or error}; set --workspace to a folder of yours"
+        message = (
+            f"the workspace {path} cannot be made: {error.strerror or error}; set --workspace to a folder of yours"
+        )
         raise WorkspaceError(message) from error
     try:
         yield path
     finally:
         if not keep:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
 
 
 def _make(path: Path) -> None:
@@ -44,9 +46,25 @@ def _make(path: Path) -> None:
     found = root.lstat()
     if not stat.S_ISDIR(found.st_mode) and not stat.S_ISLNK(found.st_mode):
         raise NotADirectoryError(None, "it is not a folder")
-    if found.st_uid not in {os.getuid(), 0}:
+    if found.st_uid not in {os.geteuid(), 0}:
         # In a shared folder for temporary files, another user may have taken the name to see what comes.
         raise PermissionError(None, "the folder belongs to another user")
     path.mkdir(mode=0o700)
     (path / WORKSPACE_MARKER).touch()
     (path / TEMPORARY).mkdir()
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        _unlock(path)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _unlock(path: Path) -> None:
+    """Let folders be entered and changed that a step has made so that they may not, as caches of packages are."""
+    path.chmod(0o700)
+    for folder, names, _ in os.walk(path):
+        for inner in (os.path.join(folder, name) for name in names):  # noqa: PTH118 - walk's own words
+            if not os.path.islink(inner):  # noqa: PTH114
+                os.chmod(inner, 0o700)  # noqa: PTH101
