@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _LARGEST = 1024 * 1024
@@ -17,11 +20,16 @@ class SecretsFolder:
         self._root = root
 
     def __call__(self, name: str) -> str | None:
-        """The secret of this name without the line end that editors leave; `None` where there is none."""
-        if not _NAME.fullmatch(name):
+        """The secret of this name without the line end that editors leave; `None` where there is none of that size."""
+        file = self._root / name
+        # A pipe would keep us waiting.
+        if not _NAME.fullmatch(name) or not file.is_file():
             return None
         try:
-            with (self._root / name).open("rb") as file:
-                return file.read(_LARGEST).decode(errors="surrogateescape").removesuffix("\n").removesuffix("\r")
+            with file.open("rb") as opened:
+                content = opened.read(_LARGEST + 1)
         except OSError:
             return None
+        # A part of a secret is no secret.
+        text = content.decode(errors="surrogateescape").removesuffix("\n").removesuffix("\r")
+        return text if len(content) <= _LARGEST else None

@@ -40,24 +40,17 @@ class Variables:
         return own if own is not None else self.environment.get(name)
 
     def _own(self, name: str, peek: Peek) -> str | None:
-        match name:
-            case "CWD":
-                return str(self.cwd)
-            case "PLATFORM":
-                return self.platform
-            case "TODAY":
-                return self._local(peek).date().isoformat()
-            case "RUN_ID":
-                return self.run_id
-            case "RUN_TIME":
-                return self._local(peek).isoformat(timespec="seconds")
-            case "PIPELINE":
-                return peek("name") or self.stem
-            case "WORKSPACE":
-                return str(self.workspace)
-            case "CONF_DIR":
-                return str(self.conf_dir)
-        return None
+        own: dict[str, Callable[[], str]] = {
+            "CWD": lambda: str(self.cwd),
+            "PLATFORM": lambda: self.platform,
+            "TODAY": lambda: self._local(peek).date().isoformat(),
+            "RUN_ID": lambda: self.run_id,
+            "RUN_TIME": lambda: self._local(peek).isoformat(timespec="seconds"),
+            "PIPELINE": lambda: peek("name") or self.stem,
+            "WORKSPACE": lambda: str(self.workspace),
+            "CONF_DIR": lambda: str(self.conf_dir),
+        }
+        return own[name]() if name in own else None
 
     def _local(self, peek: Peek) -> datetime:
         """The slot in the schedule's time zone; as it is where that is not to be had, which validation tells."""

@@ -245,3 +245,13 @@ def test_hostile_input_ends_in_a_fault_within_5_seconds_and_500_megabytes(conten
     )
     assert ended.returncode == 2, (time.monotonic() - start, ended.stderr[-500:])
     assert told(ended)
+
+
+def test_fifty_damaged_files_end_in_faults_and_nothing_else(tmp_path: Path) -> None:
+    whole = (FAULTY / "many-at-once.conf").read_bytes()
+    for number in range(50):
+        at = number * len(whole) // 50
+        (tmp_path / f"f{number}.conf").write_bytes(whole[:at] + bytes([number * 5]) + whole[at + 2 :])
+    ended = tasker("--format", "json", "--tasks", FAULTY / "tasks", ".", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert {fault["code"] for fault in told(ended)} <= set(CODES)

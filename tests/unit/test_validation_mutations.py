@@ -36,22 +36,11 @@ tasks += { name = say, args = ${greeting}, needs = [] }
 greeting { text = hi ${?USER} }
 """
 SHARED = 'region = "ap"\nowner = data\nlong = """several\nlines"""\n'
-TOKENS: tuple[str, ...] = ("{", "}", "[", "]", "=", ",", ":", "+=", '"', '"""', "${", "${?a}", "}", "#", "//", "\\", "\n", " ", ".", "0")
-TOKENS += (
-    "include",
-    "null",
-    "true",
-    "-1",
-    "1e9",
-    "tasks",
-    "needs",
-    "id",
-    "name",
-    "args",
-    "${outputs.scan}",
-    "${tasks}",
-)
-TOKENS += ("é", "\U0001f600", "\u202e", "\ufeff", "\0", "10s", "defaults", "${params.days}", "${a}${b}", "scan")
+TOKENS = [
+    *("{", "}", "[", "]", "=", ",", ":", "+=", '"', '"""', "${", "${?a}", "}", "#", "//", "\\", "\n", " ", ".", "0"),
+    *("include", "null", "true", "-1", "1e9", "tasks", "needs", "id", "name", "args", "${outputs.scan}", "${tasks}"),
+    *("é", "\U0001f600", "\u202e", "\ufeff", "\0", "10s", "defaults", "${params.days}", "${a}${b}", "scan"),
+]
 CASES = 1000
 SECONDS = 5
 
