@@ -1,0 +1,240 @@
+"""The runner with real processes, watched from within the same program."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from tasker import Task, TaskRegistry, linux
+from tasker.pipeline import OnFailure, Pipeline, Retry, Step
+from tasker.run import Event, Fact, Status
+from tasker.runner import Occasion, Runner, StopRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tasker.run import Run
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class Tasks:
+    """Tasks of one test, each made from what its `run()` is to do."""
+
+    def __init__(self, **bodies: Callable[[Task], Any]) -> None:
+        self.registry = TaskRegistry()
+        for name, body in bodies.items():
+            task = type(name, (Task,), {"task_name": name, "run": lambda task, body=body: body(task)})
+            self.registry.register(task)
+
+
+class Watcher:
+    """Keeps the facts of a run, and does something at one."""
+
+    def __init__(self, *, at: str = "", do: Callable[[], Any] = lambda: None) -> None:
+        self.facts: list[Fact] = []
+        self._at, self._do = at, do
+
+    def __call__(self, fact: Fact) -> None:
+        self.facts.append(fact)
+        if fact.event == self._at:
+            self._do()
+
+    def events(self) -> list[str]:
+        return [fact.event for fact in self.facts]
+
+
+@contextmanager
+def stop_request() -> Iterator[StopRequest]:
+    stop = StopRequest()
+    yield stop
+    stop.close()
+
+
+def run(
+    folder: Path,
+    tasks: Tasks,
+    *steps: Step,
+    watcher: Watcher | None = None,
+    stop: StopRequest | None = None,
+    grace_s: float = 10,
+) -> Run:
+    pipeline = Pipeline(name="p", steps=steps)
+    occasion = Occasion(run_id="r", slot=NOON, workspace=folder)
+    observers = [watcher] if watcher else []
+    with stop_request() as own:
+        runner = Runner(
+            pipeline, occasion, tasks=tasks.registry, stop=stop or own, observers=observers, grace_s=grace_s
+        )
+        return runner.run()
+
+
+def step(name: str, **more: Any) -> Step:
+    return Step(id=more.pop("id", name), task=name, **more)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_a_run_says_what_became_of_each_step(tmp_path: Path) -> None:
+    tasks = Tasks(hands=lambda _: {"a": 1}, fails=lambda _: False, fine=lambda _: None)
+    ended = run(tmp_path, tasks, step("hands"), step("fails", needs=("hands",)), step("fine", needs=("fails",)))
+    assert ended.status is Status.FAILED
+    told = [(each.step, each.status, each.attempts, each.outputs, each.error) for each in ended.steps]
+    assert told == [
+        ("hands", Status.SUCCEEDED, 1, {"a": 1}, None),
+        ("fails", Status.FAILED, 1, {}, "run() answered False"),
+        ("fine", Status.SKIPPED, 0, {}, "step 'fails' failed"),
+    ]
+
+
+def test_a_run_leaves_no_descriptor_open_and_no_child(tmp_path: Path) -> None:
+    tasks = Tasks(fine=lambda _: None, fails=lambda _: 1 / 0)
+    run(tmp_path, tasks, step("fine"))
+    before = descriptors(), linux.children(os.getpid())
+    run(tmp_path, tasks, step("fine"), step("fails"))
+    assert (descriptors(), linux.children(os.getpid())) == before
+
+
+def test_children_that_the_program_already_had_are_left_alone(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        time.sleep(3600)
+    run(tmp_path, Tasks(fine=lambda _: None), step("fine"))
+    os.kill(child, signal.SIGTERM)  # raises where there is no such process
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+
+
+def test_the_timeout_of_an_attempt_that_ended_does_not_end_the_next(tmp_path: Path) -> None:
+    """The second attempt begins before the first one's time would have been over, and lasts beyond that."""
+
+    def body(task: Task) -> bool:
+        time.sleep(0.15 * (task.context.attempt - 1))
+        return task.context.attempt == 2
+
+    retry = Retry(attempts=2, delay=timedelta(milliseconds=150))
+    ended = run(tmp_path, Tasks(body=body), step("body", retry=retry, timeout=timedelta(milliseconds=250)))
+    assert ended.status is Status.SUCCEEDED
+
+
+def test_a_step_that_timed_out_before_the_run_was_stopped_has_failed(tmp_path: Path) -> None:
+    def ignores(_task: Task) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(3600)
+
+    with stop_request() as stop:
+        ended = run(
+            tmp_path,
+            Tasks(ignores=ignores, fine=lambda _: time.sleep(0.3)),
+            step("ignores", timeout=timedelta(milliseconds=100)),
+            step("fine"),
+            watcher=Watcher(at="step.succeeded", do=lambda: stop.request(signal.SIGINT)),
+            stop=stop,
+            grace_s=0.5,
+        )
+    assert [each.status for each in ended.steps] == [Status.FAILED, Status.SUCCEEDED]
+    assert ended.status is Status.INTERRUPTED
+
+
+def test_a_step_for_which_no_process_can_be_had_has_failed(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    tasks = Tasks(fine=lambda _: None)
+    before = descriptors()
+    with stop_request() as stop:
+        watcher = Watcher(at=Event.STEP_STARTED, do=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1])))
+        try:
+            retry = Retry(attempts=2, delay=timedelta())
+            ended = run(tmp_path, tasks, step("fine", retry=retry), watcher=watcher, stop=stop)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    (fine,) = ended.steps
+    assert (fine.status, fine.attempts) == (Status.FAILED, 2)
+    assert fine.error == "no process can be started for it: Too many open files"
+    assert descriptors() == before
+
+
+def test_an_observer_that_fails_ends_the_run_in_order_and_its_error_is_raised(tmp_path: Path) -> None:
+    def waits(task: Task) -> None:
+        try:
+            task.logger.info("ready")
+            time.sleep(3600)
+        finally:
+            (task.context.workspace / "tidied").touch()
+
+    def fail() -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run(tmp_path, Tasks(waits=waits), step("waits"), watcher=Watcher(at="ready", do=fail))
+    assert (tmp_path / "tidied").exists()
+
+
+def test_a_step_that_floods_the_log_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    def floods(task: Task) -> None:
+        while True:
+            task.logger.info("flood")
+
+    steps = step("floods", timeout=timedelta(seconds=1), on_failure=OnFailure.CONTINUE), step("fine")
+    watcher = Watcher()
+    ended = run(tmp_path, Tasks(floods=floods, fine=lambda _: None), *steps, watcher=watcher)
+    assert [each.status for each in ended.steps] == [Status.FAILED, Status.SUCCEEDED]
+    succeeded = watcher.events().index(Event.STEP_SUCCEEDED)
+    assert succeeded < watcher.events().index(Event.STEP_FAILED) - 100
+
+
+class Handlers:
+    """What the program around the runner makes of signals."""
+
+    heard: ClassVar[list[int]] = []
+
+
+def test_a_step_handles_signals_as_a_program_does_whatever_the_program_around_it_does(tmp_path: Path) -> None:
+    def tells(_task: Task) -> dict[str, Any]:
+        term, pipe, usr1 = map(signal.getsignal, (signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1))
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        return {
+            "pipe_ignored": pipe is signal.SIG_IGN,
+            "usr1_default": usr1 is signal.SIG_DFL,
+            "term_handled": callable(term),
+            "blocked": len(blocked),
+        }
+
+    before = signal.signal(signal.SIGUSR1, lambda signum, _frame: Handlers.heard.append(signum))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        ended = run(tmp_path, Tasks(tells=tells), step("tells"))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
+    assert ended.steps[0].outputs == {
+        "pipe_ignored": True,
+        "usr1_default": True,
+        "term_handled": True,
+        "blocked": 0,
+    }
+
+
+def test_a_program_that_a_step_starts_inherits_no_descriptor_of_the_runner(tmp_path: Path) -> None:
+    import subprocess
+
+    def lists(_task: Task) -> dict[str, Any]:
+        return {"open": sorted(map(int, subprocess.check_output(["ls", "/proc/self/fd"]).split()))}
+
+    ended = run(tmp_path, Tasks(lists=lists), step("lists"))
+    assert ended.steps[0].outputs["open"] == [0, 1, 2, 3]  # the last one is of the folder that is listed
+
+
+def test_the_stop_of_a_run_is_heard_however_often_it_is_asked_for() -> None:
+    with stop_request() as stop:
+        for _ in range(100_000):
+            stop.request(signal.SIGTERM)
+        assert stop.hear() == "SIGTERM"
