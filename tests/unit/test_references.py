@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from support.values import SPAN, output, value
+
+from tasker.document.values import Late, OutputReference, Scalar, plain
+from tasker.references import MissingOutputError, references, resolved
+
+OUTPUTS = {"a": {"n": 3, "yes": True, "none": None, "list": [1, "x"], "of": {"deep": "d"}, "x": 1.5}}
+
+
+def text(*parts: str | tuple[str, ...]) -> Late:
+    """A string with outputs within it."""
+    made = (
+        Scalar(SPAN, each, each) if isinstance(each, str) else OutputReference(SPAN, *_split(each)) for each in parts
+    )
+    return Late(SPAN, tuple(made))
+
+
+def _split(path: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    step, *keys = path
+    return step, tuple(keys)
+
+
+def test_every_reference_is_found_however_deep() -> None:
+    data = value({"k": [output("a", "x"), {"l": text("t", ("b", "y"))}], "m": 1})
+    assert [str(each.step) for each in references(data)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [(("n",), 3), (("yes",), True), (("none",), None), (("list",), [1, "x"]), (("of",), {"deep": "d"})],
+)
+def test_an_output_that_stands_alone_keeps_its_type(keys: tuple[str, ...], expected: Any) -> None:
+    assert plain(resolved(output("a", *keys), OUTPUTS)) == expected
+
+
+def test_an_output_within_a_string_is_spelled_as_the_file_would() -> None:
+    made = resolved(text("n=", ("a", "n"), " ", ("a", "yes"), " ", ("a", "none"), " ", ("a", "of", "deep")), OUTPUTS)
+    assert plain(made) == "n=3 true null d"
+
+
+def test_what_holds_no_output_stays_as_it_is() -> None:
+    data = value({"a": [1, "x"]})
+    assert plain(resolved(data, OUTPUTS)) == {"a": [1, "x"]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (("m",), "there is no output 'a.m': what was handed on there is list, n, none, of, x, yes"),
+        (("of", "m", "n"), "there is no output 'a.of.m': what was handed on there is deep"),
+        (("n", "m"), "there is no output 'a.n.m': what was handed on there is nothing"),
+    ],
+)
+def test_an_output_that_is_missing_is_named_with_those_that_there_are(keys: tuple[str, ...], message: str) -> None:
+    with pytest.raises(MissingOutputError, match=re.escape(message)):
+        resolved(output("a", *keys), OUTPUTS)
+
+
+def test_a_list_cannot_be_part_of_a_string() -> None:
+    with pytest.raises(MissingOutputError, match="is a list, and cannot be part of a string"):
+        resolved(text("x", ("a", "list")), OUTPUTS)
+
+
+def test_an_optional_output_that_is_missing_is_nothing() -> None:
+    alone = Late(SPAN, (OutputReference(SPAN, "a", ("m",), optional=True),))
+    within = Late(SPAN, (Scalar(SPAN, "x", "x"), *alone.parts))
+    assert plain(resolved(alone, OUTPUTS)) is None
+    assert plain(resolved(within, OUTPUTS)) == "x"
