@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 from pathlib import Path
 
@@ -234,3 +235,19 @@ def test_a_step_that_has_closed_its_descriptors_costs_the_runner_nothing(tmp_pat
     run_tasker(tmp_path, conf="tasks = [{ name = closesallandstays }]", TASKER_TASKS=str(ATTACKS))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime < 0.8
+
+
+COMMON = {"timestamp", "level", "event", "pipeline", "revision", "run_id", "step", "task", "attempt"}
+DOCUMENTED = re.compile(r"^\| `([a-z]+\.[a-z]+)` \| (\w+) \|[^|]*\|(.*)\|$", re.MULTILINE)
+
+
+def test_every_event_has_the_level_and_keys_that_the_reference_says(attacked: Result) -> None:
+    reference = (Path(__file__).parents[2] / "docs" / "reference" / "logs.md").read_text(encoding="utf-8")
+    documented = {
+        name: (level, set(re.findall(r"`(\w+)`", keys))) for name, level, keys in DOCUMENTED.findall(reference)
+    }
+    for told in attacked.events:
+        if told["event"] in documented:
+            level, keys = documented[told["event"]]
+            assert told["level"] == level
+            assert set(told) <= COMMON | keys, told["event"]
