@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasker.faults import Place
     from tasker.validation.findings import Findings
 
-_KEYS: dict[str, Any] = {
+SCHEDULE_KEYS: dict[str, Any] = {
     "cron": str | list[str],
     "timezone": str,
     "overlap": Overlap,
@@ -35,9 +35,9 @@ def read_schedule(value: Value, now: datetime, findings: Findings) -> Schedule |
     """The schedule, or `None` and faults; `now` is where the search for a slot that comes due begins."""
     if not isinstance(value, Object):
         value = Object(value.span, {"cron": value}, {})
-    found = findings.section(value, _KEYS, "a schedule")
+    found = findings.section(value, SCHEDULE_KEYS, "a schedule")
     zone = _zone(value.fields.get("timezone"), found.get("timezone", "UTC"), findings)
-    meant = {nearest(key, _KEYS) for key in value.fields if key not in _KEYS}
+    meant = {nearest(key, SCHEDULE_KEYS) for key in value.fields if key not in SCHEDULE_KEYS}
     if "cron" not in value.fields and "cron" not in meant:
         findings.add("missing-key", value.place, "a schedule needs the key 'cron'", _EXAMPLE)
     if "cron" not in found:

@@ -31,7 +31,7 @@ _DURATION = Annotated[timedelta, MoreThan(timedelta())]
 _KEYS: dict[str, Any] = {"name": str, "id": str, "timeout": _DURATION, "on_failure": OnFailure}
 """The keys of a step that are what they seem; the others have readers of their own."""
 STEP_KEYS = (*_KEYS, "args", "needs", "when", "retries")
-_RETRY_KEYS: dict[str, Any] = {
+RETRY_KEYS: dict[str, Any] = {
     "attempts": Annotated[int, AtLeast(1)],
     "delay": Annotated[timedelta, AtLeast(timedelta())],
     "backoff": Annotated[float, AtLeast(1)],
@@ -214,7 +214,7 @@ def _retry(step: Object, findings: Findings) -> dict[str, Retry]:
     if not isinstance(value, Object):
         findings.read(value, _RETRIES, "'retries'")
         return {}
-    return {"retry": Retry(**findings.section(value, _RETRY_KEYS, "'retries'"))}
+    return {"retry": Retry(**findings.section(value, RETRY_KEYS, "'retries'"))}
 
 
 def _with_retries_as_object(step: Object) -> Object:

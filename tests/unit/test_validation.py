@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -16,14 +17,18 @@ from hypothesis import strategies as st
 from support.documents import NEW_LINE, document
 
 from tasker import Task
-from tasker.discovery import Catalogue, Discovery
+from tasker.discovery import Catalogue
+from tasker.document import RUN_VARIABLES
 from tasker.faults import Fault
-from tasker.pipeline import LateArgument, OnFailure, Pipeline, Retry, Schedule
+from tasker.pipeline import Catchup, LateArgument, OnFailure, Overlap, Pipeline, Retry, Schedule
+from tasker.project import Project
 from tasker.registry import registry
-from tasker.validation import validate
+from tasker.settings import Settings
+from tasker.validation import RESERVED_KEYS, validate
 from tasker.validation.circles import strongly_connected
 from tasker.validation.findings import MOST_FAULTS
-from tasker.validation.steps import MOST_STEPS
+from tasker.validation.schedules import SCHEDULE_KEYS
+from tasker.validation.steps import MOST_STEPS, RETRY_KEYS, STEP_KEYS
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -47,7 +52,7 @@ def _tasks() -> None:
 
 
 def judged(text: str, **given_: Any) -> tuple[Pipeline | None, list[Fault]]:
-    catalogue = Catalogue(registry, Discovery())
+    catalogue = Catalogue(registry)
     catalogue._installed_loaded = True
     return validate(document(text.replace(NEW_LINE, "\n"), **given_), stem="nightly", catalogue=catalogue, now=NOW)
 
@@ -259,7 +264,7 @@ class TestBounds:
     def test_ten_thousand_steps_take_no_longer_each_than_ten(self) -> None:
         text = "\n".join("{ name = say, args { text = x, times = 2 } }" for _ in range(MOST_STEPS))
         read = document(f"tasks = [\n{text}\n]")
-        catalogue = Catalogue(registry, Discovery())
+        catalogue = Catalogue(registry)
         start = time.process_time()
         pipeline, faults = validate(read, stem="nightly", catalogue=catalogue, now=NOW)
         assert not faults
@@ -277,3 +282,22 @@ def test_a_pipeline_has_what_its_file_says() -> None:
     assert (pipeline.name, pipeline.description, pipeline.owner) == ("nightly", "d", "o")
     assert (pipeline.timeout, pipeline.max_parallel) == (timedelta(hours=2), 2)
     assert pipeline.params == {"a": 1, "b": {"c": ["x"]}}
+
+
+class TestTheReference:
+    """docs/reference/pipeline-file.md is what authors go by."""
+
+    REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "pipeline-file.md"
+
+    @pytest.mark.parametrize(
+        "key",
+        [*RESERVED_KEYS, *STEP_KEYS, *RETRY_KEYS, *SCHEDULE_KEYS, *RUN_VARIABLES, *map(str, [*Overlap, *Catchup])],
+    )
+    def test_it_names_every_key_and_variable(self, key: str) -> None:
+        assert f"`{key}`" in self.REFERENCE.read_text()
+
+    def test_its_example_is_valid(self, tmp_path: Path) -> None:
+        (example,) = re.findall(r"```hocon\n(.*?)```", self.REFERENCE.read_text(), re.DOTALL)
+        (tmp_path / "_defaults.conf").touch()
+        (tmp_path / "crm.conf").write_text(example)
+        assert Project(Settings(environment={})).load(tmp_path / "crm.conf").faults == ()
