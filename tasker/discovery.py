@@ -17,7 +17,7 @@ from tasker.faults import Fault, Place, Severity
 from tasker.registry import task_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from tasker.registry import TaskRegistry
     from tasker.task import Task
@@ -56,18 +56,34 @@ class Discovery:
         self.promised = other.promised | self.promised
 
 
-class Catalogue:
-    """The tasks that a file may name: those of the registry, and, where it lacks one, those of installed packages."""
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """A file of tasks that has not been imported."""
 
-    def __init__(self, registry: TaskRegistry, discovery: Discovery) -> None:
+    file: Path
+    shown: Path
+    promised: frozenset[str]
+    """The names of the tasks that it seems to define."""
+
+
+class Catalogue:
+    """The tasks that a file may name: those of the registry, of task folders, and of installed packages.
+
+    A module is imported when something asks for a task that it seems to define, and all are where none does: a run
+    pays for the tasks that it has.
+    """
+
+    def __init__(self, registry: TaskRegistry, folders: Iterable[Path] = ()) -> None:
         self.registry = registry
-        self.discovery = discovery
+        self.discovery = Discovery()
+        self._waiting = list(_modules(folders, self.discovery))
         self._installed_loaded = False
 
     def find(self, name: str) -> type[Task] | None:
         """The task of this name, if there is one."""
+        self._take_in([module for module in self._waiting if name in module.promised])
         if not self.registry.has(name):
-            self.load_installed()
+            self.load_all()
         return self.registry.get(name) if self.registry.has(name) else None
 
     def broken(self, name: str) -> Fault | None:
@@ -77,14 +93,24 @@ class Catalogue:
 
     def names(self) -> list[str]:
         """The names of all tasks, sorted."""
-        self.load_installed()
+        self.load_all()
         return self.registry.registered()
 
-    def load_installed(self) -> None:
-        """Take in what installed packages offer, once: it means reading the metadata of every one of them."""
+    def load_folders(self) -> None:
+        """Import every module of the task folders, so that what is wrong with any is known."""
+        self._take_in(self._waiting)
+
+    def load_all(self) -> None:
+        """Take in what installed packages offer, too, once: it means reading the metadata of every one of them."""
+        self.load_folders()
         if not self._installed_loaded:
             self._installed_loaded = True
-            self.discovery.add(discover_installed(self.registry))
+            self.discovery.add(_discover_installed(self.registry))
+
+    def _take_in(self, modules: list[_Module]) -> None:
+        self._waiting = [module for module in self._waiting if module not in modules]
+        for module in modules:
+            _take_in(module, self.registry, self.discovery)
 
 
 def shipped_tasks() -> Path:
@@ -95,11 +121,14 @@ def shipped_tasks() -> Path:
 
 
 def discover(folders: Iterable[Path], registry: TaskRegistry) -> Discovery:
-    """Import every module of the folders, a folder once, so that its tasks enter `registry`.
+    """Import every module of the folders, a folder once, so that its tasks enter `registry`."""
+    catalogue = Catalogue(registry, folders)
+    catalogue.load_folders()
+    return catalogue.discovery
 
-    A file whose name begins with `_` is no module of tasks, but its neighbours may import it relatively.
-    """
-    discovery = Discovery()
+
+def _modules(folders: Iterable[Path], discovery: Discovery) -> Iterator[_Module]:
+    """The files of tasks in the folders. One whose name begins with `_` is none; its neighbours may import it."""
     seen: set[Path] = set()
     for folder in folders:
         if (real := folder.resolve()) in seen:
@@ -111,11 +140,10 @@ def discover(folders: Iterable[Path], registry: TaskRegistry) -> Discovery:
             continue
         for file in sorted(real.glob("[!_.]*.py")):
             if not file.is_dir():
-                _take_in(file, folder / file.name, registry, discovery)
-    return discovery
+                yield _Module(file, folder / file.name, frozenset(_names_promised(file)))
 
 
-def discover_installed(registry: TaskRegistry) -> Discovery:
+def _discover_installed(registry: TaskRegistry) -> Discovery:
     """Load what installed packages offer under the entry point group `tasker.tasks`."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - reads every installed package's metadata
 
@@ -132,17 +160,17 @@ def discover_installed(registry: TaskRegistry) -> Discovery:
     return discovery
 
 
-def _take_in(file: Path, shown: Path, registry: TaskRegistry, discovery: Discovery) -> None:
+def _take_in(module: _Module, registry: TaskRegistry, discovery: Discovery) -> None:
     """Import a file of tasks; what it prints meanwhile does not mix with what tasker answers."""
-    name = f"{_package(file.parent)}.{file.stem}"
+    name = f"{_package(module.file.parent)}.{module.file.stem}"
     try:
         with redirect_stdout(sys.stderr):
-            _import(name, file)
+            _import(name, module.file)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - an author's module may raise anything
         sys.modules.pop(name, None)
-        _lose(error, _place(error, file, shown), name, _names_promised(file), registry, discovery)
+        _lose(error, _place(error, module.file, module.shown), name, module.promised, registry, discovery)
 
 
 def _lose(
@@ -206,7 +234,7 @@ def _place(error: BaseException, file: Path, shown: Path) -> Place:
 
 
 def _names_promised(file: Path) -> set[str]:
-    """The names of tasks that a file which does not import seems to define."""
+    """The names of the tasks that a file seems to define, read without importing it."""
     try:
         text = file.read_text(errors="replace") if file.is_file() else ""
     except OSError:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from tasker.clock import Clock
-from tasker.discovery import Catalogue, discover
+from tasker.discovery import Catalogue
 from tasker.document import load
 from tasker.document.values import Object
 from tasker.errors import InvalidFileError
@@ -63,7 +63,7 @@ class Project:
     @cached_property
     def catalogue(self) -> Catalogue:
         """The tasks there are; their modules are imported when they are first asked for."""
-        return Catalogue(registry, discover(self.settings.task_folders, registry))
+        return Catalogue(registry, self.settings.task_folders)
 
     def load(self, path: Path, overrides: Mapping[str, str] | None = None) -> Loaded:
         """Read and validate a file for a run that is due now; `overrides` are parameters by name."""

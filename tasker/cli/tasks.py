@@ -42,7 +42,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Tell the tasks, or all about one of them; 2 where that one is not there or cannot be used."""
     catalogue = options.catalogue(arguments)
-    catalogue.load_installed()
+    catalogue.load_all()
     faults = list(catalogue.discovery.faults)
     told = list(_told(catalogue, arguments.name, faults))
     _warn(faults)

@@ -80,6 +80,7 @@ def _validated(
             faults += loaded.faults
             if not loaded.faults:
                 known[file] = verdicts.add(loaded)
+    project.catalogue.load_folders()
     if not project.catalogue.discovery.faults:
         verdicts.save()
     return faults + project.catalogue.discovery.faults

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasker.discovery import Catalogue, Discovery, discover, discover_installed
+from tasker.discovery import Catalogue, Discovery
 from tasker.faults import Severity
 from tasker.registry import TaskRegistry, registry
 
@@ -30,8 +30,9 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 def catalogue(*folders: Path) -> Catalogue:
-    found = Catalogue(registry, discover(folders, registry))
+    found = Catalogue(registry, folders)
     found._installed_loaded = True
+    found.load_folders()
     return found
 
 
@@ -144,7 +145,7 @@ def test_things_that_are_no_modules_cost_nothing_but_themselves(tasks: Path) -> 
     found = catalogue(tasks, tasks.parent / "no_such_folder", tasks / "good.py", tasks)
     assert found.find("good") is not None
     files = [Path(fault.place.file).name for fault in found.discovery.faults]
-    assert files == ["gone.py", "latin.py", "null.py", "pipe.py", "no_such_folder", "good.py"]
+    assert files == ["no_such_folder", "good.py", "gone.py", "latin.py", "null.py", "pipe.py"]
 
 
 def test_a_broken_module_costs_no_task_that_another_one_has(tasks: Path) -> None:
@@ -177,9 +178,9 @@ def test_two_tasks_of_one_name_are_told_with_both_places_every_time(tasks: Path)
 
 PACKAGE = """
 import sys
-from tasker.discovery import Catalogue, Discovery
+from tasker.discovery import Catalogue
 from tasker.registry import registry
-catalogue = Catalogue(registry, Discovery())
+catalogue = Catalogue(registry)
 print(catalogue.find("installed"), catalogue.broken("torn"), catalogue.broken("half"), catalogue.names(), sep="\\n")
 print(*catalogue.discovery.faults, sep="\\n")
 """
@@ -209,7 +210,9 @@ def test_installed_packages_offer_tasks_by_entry_points(tmp_path: Path) -> None:
 
 
 def test_nothing_installed_is_no_fault() -> None:
-    assert discover_installed(TaskRegistry()).faults == []
+    found = Catalogue(TaskRegistry())
+    found.load_all()
+    assert found.discovery.faults == []
 
 
 def test_a_script_runs_the_classes_that_it_defines_itself(tmp_path: Path) -> None:
