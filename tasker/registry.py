@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasker.errors import ClassNotRegisteredException, DuplicateTaskError
 
@@ -22,9 +22,13 @@ class TaskRegistry:
     def register(self, task: type[Task]) -> type[Task]:
         """Take a task in under its name; raises `DuplicateTaskError` where another class has that name.
 
-        The same class written anew, as when its module is reloaded, replaces the old one.
+        The same class written anew, as when its module is reloaded, replaces the old one. Raises `TypeError` where
+        the name is no text.
         """
-        name = task_name(task)
+        name: Any = task_name(task)
+        if not isinstance(name, str):
+            message = f"the `task_name` of {task.__qualname__} is {name!r}, and not text"
+            raise TypeError(message)
         known = self._tasks.get(name)
         if known is not None and _identity(known) != _identity(task):
             raise DuplicateTaskError(name, where_defined(known), where_defined(task))

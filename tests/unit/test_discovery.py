@@ -103,6 +103,10 @@ BROKEN = {
     "raise ValueError('one\\ntwo')\n": ("1:1", "ValueError: one"),
     "raise ValueError('x' * 5000)\n": ("1:1", "ValueError: xxx"),
     "from ._torn import x\n": ("1:1", "_torn.py is not Python: '(' was never closed (line 1)"),
+    "from tasker import Task\nclass A(Task):\n    task_name = 5\n    def run(self): ...\n": (
+        "2:1",
+        "is 5, and not text",
+    ),
     "from tasker import Task\nclass A(Task):\n    task_name = ['a']\n    def run(self): ...\n": ("2:1", "TypeError"),
 }
 
