@@ -52,6 +52,9 @@ Source = exp.Table | Scope
 
 _NOTHING = Origin()
 
+NAMES_SHOWN = 5
+"""How many tables a reason names."""
+
 UNKNOWN_COLUMNS = "a `*` stands for columns that are not known"
 
 
@@ -294,5 +297,6 @@ def _has_natural_join(scope: Scope) -> bool:
 
 
 def _one_of(sources: Sequence[Source]) -> str:
-    names = sorted(table_name(source) if isinstance(source, exp.Table) else "a subquery" for source in sources)
-    return " or ".join(dict.fromkeys(names))
+    names = sorted({table_name(source) if isinstance(source, exp.Table) else "a subquery" for source in sources})
+    more = f" or {len(names) - NAMES_SHOWN} others" if len(names) > NAMES_SHOWN else ""
+    return " or ".join(names[:NAMES_SHOWN]) + more

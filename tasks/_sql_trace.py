@@ -35,6 +35,8 @@ class Trace:
     """How many columns are written, as far as that can be told."""
     columns_traced: int = 0
     """How many of them have an origin that is known to be whole."""
+    columns_constant: int = 0
+    """How many of those come from no column at all."""
     edges: set[tuple[Column, Column]] = field(default_factory=set)
     """Where data comes from, and where it goes."""
     filters: set[tuple[str, str]] = field(default_factory=set)
@@ -79,6 +81,7 @@ def _add(found: Trace, target: str, name: str | None, origin: Origin) -> None:
     gaps = origin.gaps if name else origin.gaps or {"the name of the column that is written is not known"}
     if not gaps:
         found.columns_traced += 1
+        found.columns_constant += not origin.columns
     if name:
         found.edges |= {(source, Column(target, name)) for source in origin.columns}
     found.gaps += [Gap(reason, target, name) for reason in sorted(gaps)]

@@ -55,6 +55,8 @@ class Scanned(TypedDict):
     """Columns that are written, as far as that can be told."""
     columns_traced: int
     """Those of which all origins are known."""
+    columns_constant: int
+    """Those of the traced that come from no column: constants, counts of rows, the time of day."""
     edges: int
     """Records that lead from a column to a column."""
     untraced: int
@@ -339,6 +341,7 @@ def _totals(output: Path, files: int, readings: Sequence[_Reading]) -> Scanned:
         "statements_failed": sum(reading.failed for reading in readings),
         "columns": sum(trace.columns for trace in traces),
         "columns_traced": sum(trace.columns_traced for trace in traces),
+        "columns_constant": sum(trace.columns_constant for trace in traces),
         "edges": edges,
         "untraced": sum(len(reading.reasons()) for reading in readings),
         "summary": "",
@@ -350,7 +353,8 @@ def _totals(output: Path, files: int, readings: Sequence[_Reading]) -> Scanned:
 def _summary(found: Scanned, tables: int, readings: Sequence[_Reading]) -> Iterator[str]:
     yield f"files       {found['files']}"
     yield f"statements  {found['statements']}, {found['statements_failed']} of them failed"
-    yield f"columns     {found['columns']} written, {found['columns_traced']} traced"
+    traced = f"{found['columns_traced']} traced, {found['columns_constant']} of these constant"
+    yield f"columns     {found['columns']} written, {traced}"
     yield f"edges       {found['edges']} between the columns of {tables} tables"
     failed = [reading for reading in readings if reading.failed]
     gaps = Counter(reason for reading in readings if not reading.failed for reason in reading.reasons())
@@ -359,7 +363,7 @@ def _summary(found: Scanned, tables: int, readings: Sequence[_Reading]) -> Itera
     for reason, count in gaps.most_common(SHOWN_REASONS):
         yield f"untraced    {count} times: {reason}"
     if len(failed) > LOGGED_GAPS or len(gaps) > SHOWN_REASONS:
-        yield f"            the rest is in {found['file']}"
+        yield "            and more, all of it listed in the output"
 
 
 def _require_minimum(found: Scanned, path: Path, statements: int, edges: int, share: float) -> None:

@@ -199,6 +199,12 @@ def test_it_says_why_it_does_not_trace(scan: Scan, sql: str, expected: list[str]
     assert found["untraced"] == len(expected)
 
 
+def test_a_constant_is_traced_and_counted_as_one(scan: Scan) -> None:
+    found = scan("select 1 as a, count(*) as n, s.b into t from s")
+    assert (found["columns"], found["columns_traced"], found["columns_constant"]) == (3, 3, 2)
+    assert edges(found) == {"s.b > t.b"}
+
+
 def test_no_edge_ever_leads_to_a_column_named_star(scan: Scan) -> None:
     found = scan("select * into t from s; insert into t select *, a from s; create view v as select s.* from s")
     assert edges(found) == set()
@@ -372,7 +378,7 @@ def test_the_summary_is_for_people(scan: Scan) -> None:
     assert found["summary"].splitlines() == [
         "files       1",
         "statements  3, 1 of them failed",
-        "columns     3 written, 2 traced",
+        "columns     3 written, 2 traced, 0 of these constant",
         "edges       2 between the columns of 2 tables",
         "failed      a.sql:3: it cannot be parsed: Invalid expression / Unexpected token at ')'",
         "untraced    1 times: `x` may be a column of r or s",
