@@ -14,7 +14,7 @@ help: ## show this list
 setup: $(BIN)/.installed ## make .venv with everything in it, as pinned
 
 demo: setup ## scan a real code base for lineage, in seven steps
-	@$(BIN)/tasker once conf.d/lineage.conf
+	@$(BIN)/tasker once --log-format console conf.d/lineage.conf
 
 test: setup ## run every test
 	@$(BIN)/pytest --numprocesses=2 --dist=worksteal $(ARGS)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from tasker.cli import new, once, show, tasks, validate
 from tasker.cli.boundary import caught
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+COMMANDS = ("once", "validate", "tasks", "show", "new")
+"""Each is a module of this package with `add`, which adds its parser, and `run`, which does it."""
 
 _DESCRIPTION = "A configuration-driven orchestrator: a HOCON file, a folder of tasks, one process."
 _EXIT_STATUS = (
@@ -23,17 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str] | None) -> int:
-    parsed = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    parsed = _parser(words).parse_args(words)
     status: int = parsed.command(parsed)
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of these words: of the one command that they begin with, or else of all, each with its imports."""
     parser = argparse.ArgumentParser(prog="tasker", description=_DESCRIPTION, epilog=_EXIT_STATUS)
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (once, validate, tasks, show, new):
-        module.add(commands)
+    for name in words[:1] if words and words[0] in COMMANDS else COMMANDS:
+        import_module(f"tasker.cli.{name}").add(commands)
     return parser
 
 

@@ -99,6 +99,8 @@ class LiveView:
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._draw()
         self._live.stop()
+        if not self._console.is_terminal:
+            self._console.line()  # which rich leaves out after a last drawing that no cursor follows
         for text in self._conclusion():
             self._console.print(text, soft_wrap=True)
         self._closing.close()
