@@ -118,30 +118,28 @@ def test_the_timeout_of_an_attempt_that_ended_does_not_end_the_next(tmp_path: Pa
     """The second attempt begins before the first one's time would have been over, and lasts beyond that."""
 
     def body(task: Task) -> bool:
-        time.sleep(0.15 * (task.context.attempt - 1))
+        time.sleep(0.6 * (task.context.attempt - 1))
         return task.context.attempt == 2
 
-    retry = Retry(attempts=2, delay=timedelta(milliseconds=150))
-    ended = run(tmp_path, Tasks(body=body), step("body", retry=retry, timeout=timedelta(milliseconds=250)))
+    retry = Retry(attempts=2, delay=timedelta(seconds=0.7))
+    ended = run(tmp_path, Tasks(body=body), step("body", retry=retry, timeout=timedelta(seconds=1)))
     assert ended.status is Status.SUCCEEDED
 
 
 def test_a_step_that_timed_out_before_the_run_was_stopped_has_failed(tmp_path: Path) -> None:
-    def ignores(_task: Task) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    def stays(task: Task) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: task.logger.info("told to end"))
         time.sleep(3600)
 
     with stop_request() as stop:
-        ended = run(
-            tmp_path,
-            Tasks(ignores=ignores, fine=lambda _: time.sleep(0.3)),
-            step("ignores", timeout=timedelta(milliseconds=100)),
-            step("fine"),
-            watcher=Watcher(at="step.succeeded", do=lambda: stop.request(signal.SIGINT)),
-            stop=stop,
-            grace_s=0.5,
-        )
-    assert [each.status for each in ended.steps] == [Status.FAILED, Status.SUCCEEDED]
+        watcher = Watcher(at="told to end", do=lambda: stop.request(signal.SIGINT))
+        steps = step("stays", timeout=timedelta(seconds=1)), step("fine", needs=("stays",))
+        tasks = Tasks(stays=stays, fine=lambda _: None)
+        ended = run(tmp_path, tasks, *steps, watcher=watcher, stop=stop, grace_s=0.3)
+    assert [(each.status, each.error) for each in ended.steps] == [
+        (Status.FAILED, "it timed out after 1s"),
+        (Status.SKIPPED, "interrupted by SIGINT"),
+    ]
     assert ended.status is Status.INTERRUPTED
 
 
