@@ -6,6 +6,7 @@ step goes on with the next.
 
 from __future__ import annotations
 
+import gc
 import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 _AGAIN_S = 0.5
-"""Seconds until the alarm rings again: Python drops an exception that is raised while it collects garbage."""
+"""Seconds until the alarm rings again: Python drops an exception that is raised within a finalizer."""
 
 
 class TimeLimitExceeded(Exception):  # noqa: N818 - it says what happened
@@ -28,11 +29,16 @@ class _Alarm(BaseException):
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise `TimeLimitExceeded` where the block takes longer; only for the main thread, and not one in another."""
+    """Raise `TimeLimitExceeded` where the block takes longer; only for the main thread, and not one in another.
+
+    Garbage is not collected meanwhile: an alarm that rings within the collector would be dropped.
+    """
 
     def ring(_signal: int, _frame: object) -> None:
         raise _Alarm
 
+    collecting = gc.isenabled()
+    gc.disable()
     before = signal.signal(signal.SIGALRM, ring)
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_S)
@@ -45,3 +51,5 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise TimeLimitExceeded(message) from None
     finally:
         signal.signal(signal.SIGALRM, before)
+        if collecting:
+            gc.enable()
