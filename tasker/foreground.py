@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tasker.logs import JsonLog, Output
@@ -36,6 +37,8 @@ def run_logged(project: Project, loaded: Loaded, level: Level = Level.INFO) -> i
     """Run, with JSON lines on standard output; the exit status."""
     with stopped_by_signals() as stop, Output(os.dup(1)) as output:
         log = JsonLog(output, level=level)
+        if loaded.pipeline is not None:
+            log.loaded(loaded.pipeline, datetime.now(UTC))
         return exit_status(project.run(loaded, observers=[log.observe], stop=stop), stop)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tasker.faults import Fault
+    from tasker.pipeline import Pipeline
     from tasker.run import Fact
 
 _LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
@@ -96,6 +97,12 @@ class JsonLog:
         present = {key: value for key, value in names.items() if value is not None}
         details = {key if key not in {*head, *names} else f"{key}_": value for key, value in fact.details.items()}
         self._write(head | present | details)
+
+    def loaded(self, pipeline: Pipeline, at: datetime) -> None:
+        """Log that a configuration is valid, and ready to run."""
+        if _SEVERITIES[Level.INFO] >= self._least:
+            names = {"pipeline": pipeline.name, "revision": pipeline.revision, "file": pipeline.file}
+            self._write(_head(at, Level.INFO, Event.CONFIG_LOADED) | names)
 
     def fault(self, fault: Fault, at: datetime) -> None:
         """Log that a configuration is not valid."""

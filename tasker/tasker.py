@@ -6,7 +6,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasker.errors import InvalidFileError
 from tasker.project import Project
@@ -35,6 +35,14 @@ class Tasker:
     def validate(self) -> Pipeline:
         """The pipeline that the file describes. Raises `InvalidFileError` with every fault."""
         return _valid(self._project.load(self.path))
+
+    @property
+    def config(self) -> Any:
+        """The file, resolved, as a `pyhocon.ConfigTree`, secrets masked. Raises `InvalidFileError`."""
+        loaded = self._project.load(self.path)
+        if loaded.document is None:
+            raise InvalidFileError(loaded.faults)
+        return loaded.document.to_config()
 
     def run(self) -> bool:
         """Run the file and say whether it worked. Raises `InvalidFileError`, before anything has run.

@@ -1,4 +1,4 @@
-"""The resolved tree as pyhocon's, for what pyhocon does well: its `ConfigTree`, and `HOCONConverter` over it."""
+"""The resolved tree as pyhocon's `ConfigTree`, for Python callers, and for its `HOCONConverter`."""
 
 from __future__ import annotations
 

@@ -262,7 +262,7 @@ def test_each_run_has_a_workspace_that_is_gone_afterwards(tmp_path: Path) -> Non
     assert outputs["tmp"] == str(tmp_path / "workspaces" / outputs["run"] / "tmp")
     assert not list((tmp_path / "workspaces").iterdir())
     kept = run_tasker(tmp_path, conf="tasks = [{ name = forks }]", TASKER_KEEP_WORKSPACE="1")
-    assert [each.name for each in (tmp_path / "workspaces").iterdir()] == [kept.events[0]["run_id"]]
+    assert [each.name for each in (tmp_path / "workspaces").iterdir()] == [kept.events[-1]["run_id"]]
 
 
 PROGRAM = """

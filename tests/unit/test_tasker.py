@@ -1,0 +1,54 @@
+"""`Tasker`, as a Python program uses it; that it runs is shown by the acceptance tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyhocon import ConfigTree, HOCONConverter
+
+from tasker import Tasker
+from tasker.errors import InvalidFileError
+from tasker.settings import Settings
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    (tmp_path / "token").write_text("s3cr3t")
+    file = tmp_path / "nightly.conf"
+    file.write_text("""
+        base = /data
+        token = ${secret.token}
+        tasks = [{ name = shell_script, args { command = echo, arguments = [${base}/in, 1.10] } }]
+    """)
+    return file
+
+
+def test_its_config_is_the_resolved_file_as_a_tree_of_pyhocon(conf: Path) -> None:
+    config = Tasker(conf, settings=Settings(secrets=conf.parent)).config
+    assert isinstance(config, ConfigTree)
+    assert config.get_list("tasks")[0].get_list("args.arguments") == ["/data/in", 1.10]
+
+
+def test_its_config_shows_no_secret(conf: Path) -> None:
+    config = Tasker(conf, settings=Settings(secrets=conf.parent)).config
+    assert "s3cr3t" not in HOCONConverter.to_json(config)
+    assert config["token"] == "***"
+
+
+def test_it_validates_to_a_plan(conf: Path) -> None:
+    pipeline = Tasker(conf, settings=Settings(secrets=conf.parent)).validate()
+    assert (pipeline.name, [step.id for step in pipeline.steps]) == ("nightly", ["shell_script"])
+
+
+def test_what_env_gives_wins(conf: Path) -> None:
+    conf.write_text("tasks = [{ name = shell_script, args { command = ${TODAY} } }]")
+    pipeline = Tasker(conf, {"TODAY": "2026-11-22"}).validate()
+    assert pipeline.steps[0].arguments == {"command": "2026-11-22"}
+
+
+def test_it_raises_every_fault_before_anything_runs(conf: Path) -> None:
+    conf.write_text("tasks = [{ name = shell_scrip }, { name = archiv }]")
+    with pytest.raises(InvalidFileError) as raised:
+        Tasker(conf).run()
+    assert [fault.code for fault in raised.value.faults] == ["unknown-task", "unknown-task"]
