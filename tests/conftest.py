@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,8 +29,10 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _registry_as_it_was() -> Iterator[None]:
-    """A task that a test defines is gone after the test."""
-    before = dict(registry._tasks)
+    """A task that a test defines or discovers is gone after the test, and its module with it."""
+    before, modules = dict(registry._tasks), set(sys.modules)
     yield
     registry._tasks.clear()
     registry._tasks.update(before)
+    for name in [name for name in sys.modules if name.startswith("tasker_tasks_") and name not in modules]:
+        del sys.modules[name]
