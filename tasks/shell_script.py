@@ -80,13 +80,18 @@ def _split(arguments: str | Sequence[str] | None) -> list[str]:
 def _execute(words: Sequence[str], folder: Path | None, environment: Mapping[str, str]) -> int:
     """The exit status, negative for the signal that ended the program."""
     try:
-        return subprocess.call(words, cwd=folder, env=environment)
+        program = subprocess.Popen(words, cwd=folder, env=environment)
     except FileNotFoundError:
         message = _not_found(words[0], environment)
         raise FileNotFoundError(message) from None
     except OSError as error:
         message = f"the program {words[0]!r} cannot be started: {error.strerror}"
         raise OSError(message) from None
+    try:
+        return program.wait()
+    except BaseException:
+        program.wait()  # a step that is told to end has a grace period, and so has its program, which was told as well
+        raise
 
 
 def _not_found(command: str, environment: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support.command import TASKER, Command, eventually, gone, start_tasker, write
+from support.command import TASKER, Command, eventually, gone, run_tasker, start_tasker, write
 
 from tasker import linux
 
@@ -45,6 +45,15 @@ TASKS = """
 SCRIPT = "tasks = [{ name = shell_script, args { shell = true, command = 'sleep 3600 & echo ready; wait' } }]".replace(
     "'", '"'
 )
+
+
+TIDIES = """
+    tasks = [{ name = shell_script, %s args { shell = true, command = \"\"\"
+        trap 'echo told; sleep 0.3; echo tidied; exit 1' TERM
+        echo ready
+        while :; do sleep 0.05; done
+    \"\"\" } }]
+"""
 
 
 def no_workspace(folder: Path) -> bool:
@@ -101,6 +110,44 @@ def test_the_programs_of_a_script_end_with_it(tmp_path: Path) -> None:
     command = start_tasker(tmp_path, conf=SCRIPT)
     command.wait_for("step.output", line="ready")
     command.signal(signal.SIGTERM)
+    assert command.finish().status == 143
+    assert gone(str(tmp_path))
+
+
+def test_a_script_that_is_told_to_end_has_the_grace_period_to_tidy_up(tmp_path: Path) -> None:
+    command = start_tasker(tmp_path, conf=TIDIES % "")
+    command.wait_for("step.output", line="ready")
+    command.signal(signal.SIGTERM)
+    result = command.finish()
+    assert result.status == 143
+    assert result.output("shell_script") == ["ready", "told", "tidied"]
+    assert result.end("shell_script")["error"] == "interrupted by SIGTERM"
+    assert gone(str(tmp_path))
+
+
+def test_a_script_that_has_timed_out_has_the_grace_period_to_tidy_up(tmp_path: Path) -> None:
+    result = run_tasker(tmp_path, conf=TIDIES % "timeout = 2s,")
+    assert result.output("shell_script") == ["ready", "told", "tidied"]
+    assert result.end("shell_script")["error"].startswith("it timed out")
+    assert gone(str(tmp_path))
+
+
+def test_a_script_that_does_not_end_is_killed_when_the_grace_period_is_over(tmp_path: Path) -> None:
+    conf = SCRIPT.replace("sleep 3600 & echo ready; wait", "trap : TERM; echo ready; while :; do sleep 0.05; done")
+    command = start_tasker(tmp_path, conf=conf, TASKER_GRACE="0.3")
+    command.wait_for("step.output", line="ready")
+    command.signal(signal.SIGTERM)
+    assert command.finish().status == 143
+    assert gone(str(tmp_path))
+
+
+def test_a_second_signal_kills_a_script_that_is_still_tidying_up(tmp_path: Path) -> None:
+    conf = SCRIPT.replace("echo ready; wait", "trap 'echo told; sleep 3600' TERM; echo ready; wait")
+    command = start_tasker(tmp_path, conf=conf, TASKER_GRACE="3600")
+    command.wait_for("step.output", line="ready")
+    command.signal(signal.SIGTERM)
+    command.wait_for("step.output", line="told")
+    command.signal(signal.SIGINT)
     assert command.finish().status == 143
     assert gone(str(tmp_path))
 
