@@ -108,7 +108,8 @@ class LiveView:
     def __call__(self, fact: Fact) -> None:
         """Take a fact in; it is seen at the next drawing."""
         self._progress.take(fact, self._clock.monotonic())
-        self._lines += self._printed(fact)
+        # At once: the timer's signal may come between any two steps of Python's.
+        self._lines.extend(list(self._printed(fact)))
         if len(self._lines) >= _BACKLOG:
             self._draw()
 
@@ -127,7 +128,8 @@ class LiveView:
         if self._drawing:  # the timer's signal came in the middle of it
             return
         self._drawing = True
-        lines, self._lines = self._lines, []
+        lines = self._lines[:]
+        del self._lines[: len(lines)]
         with self._console:
             if lines:
                 self._console.print(Text("\n").join(lines), soft_wrap=True)

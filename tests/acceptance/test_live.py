@@ -81,6 +81,14 @@ def test_many_steps_fit_into_any_terminal(tmp_path: Path, columns: int, rows: in
     assert "60 succeeded" in shown.text
 
 
+def test_of_a_flood_every_line_is_shown_once(tmp_path: Path) -> None:
+    text = "tasks = [{ id = a, name = shell_script, args { command = seq, arguments = [20000] } }]"
+    shown = on_terminal("once", conf(tmp_path, text), cwd=tmp_path)
+    assert shown.status == 0
+    lines = [line.removeprefix("a | ") for line in shown.text.splitlines() if line.startswith("a | ")]
+    assert lines == [str(number) for number in range(1, 20001)]
+
+
 def test_ctrl_c_ends_the_run_and_gives_the_cursor_back(tmp_path: Path) -> None:
     text = 'tasks = [{ name = shell_script, args { command = "echo here; sleep 60", shell = true } }]'
     shown = on_terminal("once", conf(tmp_path, text), cwd=tmp_path, interrupt_at="here")

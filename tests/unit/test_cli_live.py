@@ -82,6 +82,17 @@ def test_hundreds_of_steps_leave_room_on_the_terminal() -> None:
     assert "  1 running, 499 waiting" in lines
 
 
+def test_each_line_is_shown_once_whenever_the_timer_comes() -> None:
+    printed = [f"line {number}" for number in range(5000)]
+    stream = io.StringIO()
+    with LiveView(pipeline("a"), Console(file=stream, width=80, height=10, force_terminal=True)) as view:
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        for line in printed:
+            view(fact(Event.STEP_OUTPUT, "a", line=line))
+    lines = screen(stream.getvalue().replace("\n", "\r\n"))
+    assert [line.removeprefix("a | ") for line in lines if line.startswith("a | ")] == printed
+
+
 def test_the_timer_is_as_it_was_when_the_view_has_gone() -> None:
     before = signal.getsignal(signal.SIGALRM)
     shown([], "a")
