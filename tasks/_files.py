@@ -82,8 +82,13 @@ def entries_below(folder: Path) -> list[Path]:
     """
     found: list[Path] = []
     for root, folders, files in os.walk(folder, onerror=_raise):
-        found += (Path(root, name) for name in (*folders, *files) if not _is_ours(name))
+        found += (Path(root, name) for name in (*folders, *files) if not is_ours(name))
     return sorted(found)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a name is that of a draft or of a workspace's marker, which only tasker makes."""
+    return name == WORKSPACE_MARKER or name.endswith(DRAFT_SUFFIX)
 
 
 def is_inside(path: Path, folder: Path) -> bool:
@@ -97,10 +102,6 @@ def require_folder(folder: Path, argument: str) -> None:
         found = "is not a folder" if folder.exists() else "does not exist"
         message = f"`{argument}` {found}: {folder}"
         raise NotADirectoryError(message)
-
-
-def _is_ours(name: str) -> bool:
-    return name == WORKSPACE_MARKER or name.endswith(DRAFT_SUFFIX)
 
 
 def _raise(error: OSError) -> NoReturn:

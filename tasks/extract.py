@@ -20,7 +20,7 @@ from annotated_types import Ge
 
 from tasker import Size, Task
 
-from ._files import DRAFT_SUFFIX, atomic_path
+from ._files import DRAFT_SUFFIX, atomic_path, is_ours
 from ._tarballs import broken_stream_errors, compression_of, decompressing
 
 HEADERS_LIMIT = 1024 * 1024
@@ -65,8 +65,9 @@ class Extract(Task):
     ) -> Extracted:
         """Unpack an archive; other files in the folder stay, and what is right already is not written again.
 
-        An archive with a name or link that leads out of the folder, with a device, or that is over a limit is
-        refused as a whole, before anything is written. Owners and times are not restored.
+        An archive with a name or link that leads out of the folder, with a device, with a name that means something
+        to tasker, or that is over a limit is refused as a whole, before anything is written. Owners and times are
+        not restored.
 
         Args:
             archive_file_path: The archive, by its name a .tar.gz, .tgz or .tar; with tasker[zstd] .tar.zst or .tzst.
@@ -121,6 +122,8 @@ def _path(entry: tarfile.TarInfo) -> PurePosixPath:
     path = PurePosixPath(entry.name)
     if path.is_absolute() or ".." in path.parts or "\0" in entry.name or not (path.parts or entry.isdir()):
         _refuse(f"the name {entry.name!r} leads out of the folder")
+    if is_ours(path.name):
+        _refuse(f"the name {entry.name!r} would make tasker take the folder for a workspace, or the file for a draft")
     if not (entry.isreg() or entry.isdir() or entry.issym() or entry.islnk()):
         _refuse(f"{entry.name!r} is neither a file, a folder nor a link")
     if entry.issym() and not _stays_inside(PurePosixPath(entry.linkname), path):

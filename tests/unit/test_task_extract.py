@@ -104,6 +104,11 @@ def test_a_second_time_changes_nothing_and_leaves_other_files_alone(
         [entry("disk", type=tarfile.BLKTYPE)],
         [entry("pipe", type=tarfile.FIFOTYPE)],
         [entry("odd", type=b"Z")],
+        [entry(".tasker-workspace")],
+        [entry("d/.tasker-workspace/", type=tarfile.DIRTYPE)],
+        [link(".tasker-workspace", "good")],
+        [link("d/.tasker-workspace", "good", tarfile.LNKTYPE)],
+        [entry("d/.good.0123456789abcdef.tasker-draft", b"x")],
     ],
 )
 def test_a_hostile_entry_is_refused_and_nothing_is_written(
