@@ -52,6 +52,12 @@ class Loaded:
     """The plan; `None` where there are faults."""
     faults: tuple[Fault, ...] = ()
 
+    @property
+    def named_at(self) -> Place:
+        """Where the pipeline's name is written: where its file has none, it is the file's."""
+        name = self.document.root.fields.get("name") if self.document else None
+        return name.place if name is not None else Place(self.pipeline.file if self.pipeline else str(self.path))
+
 
 class Project:
     """What can be run here: conf files by their path, with the tasks that are found."""

@@ -75,8 +75,7 @@ class Verdicts:
         """The verdict on a file that was found valid; it is kept unless secrets had a part in the file."""
         document, pipeline = loaded.document, loaded.pipeline
         assert document is not None and pipeline is not None  # noqa: S101, PT018 - it was found valid
-        name = document.root.fields.get("name")
-        verdict = Verdict(pipeline.name, name.place if name is not None else Place(pipeline.file))
+        verdict = Verdict(pipeline.name, loaded.named_at)
         if all(path[0] != "secret" for path in document.reads):
             self._new = True
             self._kept[str(loaded.path)] = {

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasker.cli import options
+from tasker.cli.duplicates import duplicates
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
+    from tasker.faults import Fault
     from tasker.project import Loaded, Project
 
 
@@ -74,7 +76,7 @@ def _run_watched(project: Project, loaded: Loaded) -> int:
 
 def _report(project: Project, all_loaded: list[Loaded], *, console: bool) -> bool:
     """Tell the faults of the files and of task modules; whether there are any in the files."""
-    faults = [fault for loaded in all_loaded for fault in loaded.faults]
+    faults = [*(fault for loaded in all_loaded for fault in loaded.faults), *_duplicates(all_loaded)]
     told = [*project.catalogue.discovery.faults, *faults]
     if told and console:
         from tasker.reports import report  # noqa: PLC0415
@@ -89,6 +91,12 @@ def _report(project: Project, all_loaded: list[Loaded], *, console: bool) -> boo
         for fault in told:
             log.fault(fault, Clock().now())
     return bool(faults)
+
+
+def _duplicates(all_loaded: list[Loaded]) -> Iterator[Fault]:
+    """A fault for each file whose pipeline has the name of another's; one file may run twice."""
+    files = {loaded.path.absolute(): loaded for loaded in all_loaded}.values()
+    return duplicates((loaded.pipeline.name, loaded.named_at) for loaded in files if loaded.pipeline is not None)
 
 
 def _show_plan(loaded: Loaded) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasker.cli import options
+from tasker.cli.duplicates import duplicates
 from tasker.conf_files import conf_files
 from tasker.errors import UsageError
-from tasker.faults import Fault, Severity
+from tasker.faults import Severity
 from tasker.settings import default_cache
 from tasker.verdicts import Verdicts
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tasker.faults import Place
+    from tasker.faults import Fault
     from tasker.settings import Settings
     from tasker.verdicts import Verdict
 
@@ -58,8 +59,8 @@ def _faults(files: list[Path], arguments: argparse.Namespace) -> list[Fault]:
     verdicts = Verdicts(_cache(arguments), settings, overrides, datetime.now(UTC))
     known = {file: verdict for file in files if (verdict := verdicts.get(file))}
     faults = [] if files and len(known) == len(files) else _validated(files, known, settings, overrides, verdicts)
-    duplicates = _duplicates(known[file] for file in files if file in known)
-    return list(dict.fromkeys([*faults, *duplicates]))
+    named = [(known[file].name, known[file].place) for file in files if file in known]
+    return list(dict.fromkeys([*faults, *duplicates(named)]))
 
 
 def _validated(
@@ -101,15 +102,6 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
         else:
             message = f"there is no file or folder {path}"
             raise UsageError(message)
-
-
-def _duplicates(verdicts: Iterable[Verdict]) -> Iterator[Fault]:
-    """A fault for each pipeline whose name another file has already."""
-    first: dict[str, Place] = {}
-    for verdict in verdicts:
-        if (known := first.setdefault(verdict.name, verdict.place)) is not verdict.place:
-            hint = f"the first one is at {known}; set 'name' in one of them"
-            yield Fault("duplicate-pipeline", verdict.place, f"two pipelines are named '{verdict.name}'", hint)
 
 
 def _count(number: int, noun: str) -> str:

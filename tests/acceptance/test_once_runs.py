@@ -265,6 +265,17 @@ def test_each_run_has_a_workspace_that_is_gone_afterwards(tmp_path: Path) -> Non
     assert [each.name for each in (tmp_path / "workspaces").iterdir()] == [kept.events[-1]["run_id"]]
 
 
+def test_two_pipelines_of_one_name_do_not_run_and_one_file_may_run_twice(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.conf", "name = same\ntasks = [{ name = say }]")
+    refused = run_tasker(tmp_path, "once", "a.conf", "b.conf", tasks=TASKS)
+    assert refused.status == 2
+    (told,) = refused.events
+    assert (told["code"], told["file"], told["line"]) == ("duplicate-pipeline", "b.conf", 1)
+    twice = run_tasker(tmp_path, "once", "a.conf", "./a.conf")
+    assert (twice.status, len(twice.named("run.succeeded"))) == (0, 2)
+
+
 PROGRAM = """
     import os, signal, subprocess, sys, threading
     from tasker import Task, Tasker, TaskerError
