@@ -8,6 +8,7 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 from tasker.conversion import Mismatch, convert
+from tasker.masking import Masker
 from tasker.pipeline import LateArgument, OnFailure
 from tasker.references import MissingOutputError, references, resolved
 from tasker.run import Status
@@ -39,6 +40,7 @@ class Order:
         self._ready: list[int] = []
         self._ids = list(self._steps)
         self._stopped = ""
+        self._mask = Masker(pipeline.secrets).mask
         self.ended: dict[str, StepRun] = {}
 
     def stop(self, reason: str) -> None:
@@ -85,7 +87,7 @@ class Order:
         if isinstance(step.when, bool):
             return step.when
         outputs = {ended.step: ended.outputs for ended in self.ended.values()}
-        return bool(convert(resolved(step.when.value, outputs), step.when.annotation))
+        return bool(convert(resolved(step.when.value, outputs, self._mask), step.when.annotation))
 
 
 def _steps_read(step: Step) -> list[str]:

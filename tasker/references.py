@@ -8,7 +8,7 @@ from tasker.document.values import Array, Late, Object, OutputReference, Scalar,
 from tasker.errors import TaskerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 class MissingOutputError(TaskerError):
@@ -28,28 +28,38 @@ def references(value: Value) -> Iterator[OutputReference]:
                 yield from references(item)
 
 
-def resolved(value: Value, outputs: Mapping[str, Mapping[str, Any]]) -> Value:
-    """The value with every output in its place; raises `MissingOutputError`."""
+def resolved(value: Value, outputs: Mapping[str, Mapping[str, Any]], mask: Callable[[str], str]) -> Value:
+    """The value with every output in its place; raises `MissingOutputError`.
+
+    `mask` hides secrets: a step may have handed on what another one reads.
+    """
     match value:
         case Late(parts=(OutputReference() as reference,)):
-            return wrapped(_output(reference, outputs), value.span)
+            return _wrapped(_output(reference, outputs), value.span, mask)
         case Late():
             text = "".join(_text(part, outputs) for part in value.parts)
-            return Scalar(value.span, text, text)
+            shown = "".join(_text(part, outputs, masked=True) for part in value.parts)
+            return _scalar(value.span, text, text, mask(shown))
         case Array():
-            return Array(value.span, tuple(resolved(item, outputs) for item in value.items))
+            return Array(value.span, tuple(resolved(item, outputs, mask) for item in value.items))
         case Object():
-            return Object(value.span, {key: resolved(item, outputs) for key, item in value.fields.items()}, value.keys)
+            fields = {key: resolved(item, outputs, mask) for key, item in value.fields.items()}
+            return Object(value.span, fields, value.keys)
     return value
 
 
-def wrapped(data: Any, span: Span) -> Value:
+def _wrapped(data: Any, span: Span, mask: Callable[[str], str]) -> Value:
     """Plain data, as a step hands it on, as a document's value written at `span`."""
     if isinstance(data, dict):
-        return Object(span, {str(key): wrapped(item, span) for key, item in data.items()})
+        return Object(span, {str(key): _wrapped(item, span, mask) for key, item in data.items()})
     if isinstance(data, list):
-        return Array(span, tuple(wrapped(item, span) for item in data))
-    return Scalar(span, data, _spelling(data))
+        return Array(span, tuple(_wrapped(item, span, mask) for item in data))
+    text = _spelling(data)
+    return _scalar(span, data, text, mask(text))
+
+
+def _scalar(span: Span, data: str | float | bool | None, text: str, shown: str) -> Scalar:  # noqa: FBT001 - a value
+    return Scalar(span, data, text, shown if shown != text else None)
 
 
 def _output(reference: OutputReference, outputs: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -66,9 +76,9 @@ def _output(reference: OutputReference, outputs: Mapping[str, Mapping[str, Any]]
     return data
 
 
-def _text(part: Scalar | OutputReference, outputs: Mapping[str, Mapping[str, Any]]) -> str:
+def _text(part: Scalar | OutputReference, outputs: Mapping[str, Mapping[str, Any]], *, masked: bool = False) -> str:
     if isinstance(part, Scalar):
-        return part.text
+        return part.masked if masked and part.masked is not None else part.text
     data = _output(part, outputs)
     if isinstance(data, dict | list):
         message = f"{part} is {'an object' if isinstance(data, dict) else 'a list'}, and cannot be part of a string"

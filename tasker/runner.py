@@ -218,6 +218,7 @@ class Runner:
             context=context,
             outputs={ended.step: ended.outputs for ended in self._order.ended.values()},
             environment={**self._occasion.environment, "TASKER_STEP": step.id, "TASKER_ATTEMPT": str(number)},
+            masker=self._masker,
         )
 
     def _on_messages(self, attempt: Attempt) -> None:

@@ -20,9 +20,11 @@ from tasker.pipeline import LateArgument
 from tasker.references import MissingOutputError, resolved
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from tasker.channel import Sender
+    from tasker.masking import Masker
     from tasker.pipeline import Step
     from tasker.task import Context, Logger, Task
 
@@ -47,6 +49,8 @@ class Job:
     """What the steps that this one needs have handed on, by step id."""
     environment: Mapping[str, str]
     """Variables to set in the process beside those that it inherits."""
+    masker: Masker
+    """Hides secrets in what is cut: half a secret would be recognised by nobody."""
 
 
 def work(job: Job, sender: Sender) -> None:
@@ -73,7 +77,8 @@ def _answer(job: Job, sender: Sender) -> dict[str, Any]:
     except _StepError as error:
         return {"error": str(error)}
     except BaseException as error:  # noqa: BLE001 - whatever a task raises is a failed step, told with its traceback
-        return {"error": _summary(error), "traceback": _traceback(error)}
+        mask = job.masker.mask
+        return {"error": _summary(error, mask), "traceback": _traceback(error, mask)}
 
 
 class _StepError(Exception):
@@ -82,7 +87,7 @@ class _StepError(Exception):
 
 def _run(job: Job, sender: Sender) -> object:
     arguments = {name: _argument(name, value, job) for name, value in job.step.arguments.items()}
-    log = _Log(sender)
+    log = _Log(sender, job.masker.mask)
     task = job.task.__new__(job.task)
     task.context = job.context
     task.logger = log.logger()
@@ -98,7 +103,7 @@ def _argument(name: str, value: object, job: Job) -> object:
     if not isinstance(value, LateArgument):
         return value
     try:
-        return convert(resolved(value.value, job.outputs), value.annotation)
+        return convert(resolved(value.value, job.outputs, job.masker.mask), value.annotation)
     except Mismatch as mismatch:
         reason = "; ".join(message for _, message in mismatch.problems)
     except MissingOutputError as error:
@@ -131,8 +136,9 @@ def _within_limit(outputs: object) -> Mapping[str, Any]:
 class _Log:
     """Turns what a task logs into messages, and remembers what it last called an error."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: Sender, mask: Callable[[str], str]) -> None:
         self._sender = sender
+        self._mask = mask
         self.last_error = ""
 
     def logger(self) -> Logger:
@@ -153,9 +159,10 @@ class _Log:
         words = facts.pop("event", "")
         if method == "error":
             told = ", ".join(f"{key}={value}" for key, value in facts.items())
-            self.last_error = _clipped(f"{words}{told and f' ({told})'}")
+            self.last_error = _clipped(f"{words}{told and f' ({told})'}", self._mask)
         if exc_info:
-            facts["traceback"] = _traceback(exc_info if isinstance(exc_info, BaseException) else sys.exception())
+            error = exc_info if isinstance(exc_info, BaseException) else sys.exception()
+            facts["traceback"] = _traceback(error, self._mask)
         self._send({"level": method, "event": words, "facts": facts})
 
     def _send(self, log: dict[str, Any]) -> None:
@@ -163,7 +170,7 @@ class _Log:
             self._sender.send({"log": log})
         except TooLargeError as error:
             told = {"error": f"what was logged here is {error} bytes, over {LARGEST_MESSAGE}: write it to a file"}
-            self._sender.send({"log": log | {"event": _clipped(text(log["event"])), "facts": told}})
+            self._sender.send({"log": log | {"event": _clipped(text(log["event"]), self._mask), "facts": told}})
 
 
 def _stop(_signum: int, _frame: FrameType | None) -> None:
@@ -172,23 +179,23 @@ def _stop(_signum: int, _frame: FrameType | None) -> None:
     raise StepStoppedError
 
 
-def _summary(error: BaseException) -> str:
+def _summary(error: BaseException, mask: Callable[[str], str]) -> str:
     told = text(error).strip()
-    return _clipped(f"{type(error).__name__}: {told}" if told else type(error).__name__)
+    return _clipped(f"{type(error).__name__}: {told}" if told else type(error).__name__, mask)
 
 
-def _traceback(error: BaseException | None) -> str:
+def _traceback(error: BaseException | None, mask: Callable[[str], str]) -> str:
     """The traceback, as Python shows it; empty where there is none, or no memory to write it."""
     import traceback  # noqa: PLC0415 - only failures pay for it
 
     try:
-        return _clipped("".join(traceback.format_exception(error))) if error is not None else ""
+        return _clipped("".join(traceback.format_exception(error)), mask) if error is not None else ""
     except Exception:  # noqa: BLE001 - the failure itself is still to be told
         return ""
 
 
-def _clipped(words: str) -> str:
+def _clipped(words: str, mask: Callable[[str], str]) -> str:
     if len(words) <= _LONGEST_TEXT:
         return words
-    half = _LONGEST_TEXT // 2
-    return f"{words[:half]}…{words[-half:]}"
+    words, half = mask(words), _LONGEST_TEXT // 2
+    return f"{words[:half]}…{words[-half:]}" if len(words) > _LONGEST_TEXT else words

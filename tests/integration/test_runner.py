@@ -66,8 +66,9 @@ def run(
     watcher: Watcher | None = None,
     stop: StopRequest | None = None,
     grace_s: float = 10,
+    secret: str = "",
 ) -> Run:
-    pipeline = Pipeline(name="p", steps=steps)
+    pipeline = Pipeline(name="p", steps=steps, secrets=frozenset({secret}))
     occasion = Occasion(run_id="r", slot=NOON, workspace=folder)
     observers = [watcher] if watcher else []
     with stop_request() as own:
@@ -187,6 +188,29 @@ def test_a_step_that_floods_the_log_does_not_hold_up_the_others(tmp_path: Path) 
     assert [each.status for each in ended.steps] == [Status.FAILED, Status.SUCCEEDED]
     succeeded = watcher.events().index(Event.STEP_SUCCEEDED)
     assert succeeded < watcher.events().index(Event.STEP_FAILED) - 100
+
+
+@pytest.mark.parametrize("half", range(0, 40, 8))
+def test_no_part_of_a_secret_is_told_where_words_are_cut(tmp_path: Path, half: int) -> None:
+    """Of what is too long, the middle is left out: a secret may stand on either edge of it."""
+    secret = "hunter2-" * 5
+
+    def words() -> str:
+        return f"{'x' * (32 * 1024 - half)}{secret}{'x' * 99_999}{secret}{'x' * (32 * 1024 - half)}"
+
+    def raises(_task: Task) -> None:
+        raise ValueError(words())
+
+    def fails(task: Task) -> bool:
+        task.logger.error(words())
+        task.logger.info(f"{words()}{'x' * 5_000_000}")
+        return False
+
+    steps = [step(name, on_failure=OnFailure.CONTINUE) for name in ("raises", "fails")]
+    watcher = Watcher()
+    ended = run(tmp_path, Tasks(raises=raises, fails=fails), *steps, watcher=watcher, secret=secret)
+    assert [each.status for each in ended.steps] == [Status.FAILED, Status.FAILED]
+    assert "hunter" not in f"{ended}{watcher.facts}"
 
 
 class Handlers:

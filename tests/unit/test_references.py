@@ -4,18 +4,32 @@ import re
 from typing import Any
 
 import pytest
-from support.values import SPAN, output, value
+from support.values import SPAN, output, secret, value
 
-from tasker.document.values import Late, OutputReference, Scalar, plain
-from tasker.references import MissingOutputError, references, resolved
+from tasker.conversion import Mismatch, convert
+from tasker.document.values import Late, OutputReference, Scalar, Value, plain
+from tasker.masking import Masker
+from tasker.references import MissingOutputError, references
+from tasker.references import resolved as resolved_masked
 
 OUTPUTS = {"a": {"n": 3, "yes": True, "none": None, "list": [1, "x"], "of": {"deep": "d"}, "x": 1.5}}
 
+LONG_SECRET = "hunter2-" * 40
 
-def text(*parts: str | tuple[str, ...]) -> Late:
+
+def resolved(value: Value, outputs: dict[str, Any]) -> Value:
+    return resolved_masked(value, outputs, Masker([LONG_SECRET]).mask)
+
+
+def text(*parts: str | Scalar | tuple[str, ...]) -> Late:
     """A string with outputs within it."""
     made = (
-        Scalar(SPAN, each, each) if isinstance(each, str) else OutputReference(SPAN, *_split(each)) for each in parts
+        each
+        if isinstance(each, Scalar)
+        else Scalar(SPAN, each, each)
+        if isinstance(each, str)
+        else OutputReference(SPAN, *_split(each))
+        for each in parts
     )
     return Late(SPAN, tuple(made))
 
@@ -71,3 +85,19 @@ def test_an_optional_output_that_is_missing_is_nothing() -> None:
     within = Late(SPAN, (Scalar(SPAN, "x", "x"), *alone.parts))
     assert plain(resolved(alone, OUTPUTS)) is None
     assert plain(resolved(within, OUTPUTS)) == "x"
+
+
+def test_a_string_of_a_secret_and_an_output_stays_masked_in_messages() -> None:
+    made = resolved(text("x", secret(LONG_SECRET), ("a", "n")), OUTPUTS)
+    assert plain(made) == f"x{LONG_SECRET}3"
+    assert plain(made, masked=True) == "x***3"
+    with pytest.raises(Mismatch, match=re.escape("expected a whole number, not 'x***3'")):
+        convert(made, int)
+
+
+@pytest.mark.parametrize("late", [output("b", "of"), text(("b", "of")), output("b")])
+def test_a_secret_that_a_step_hands_on_is_masked_in_messages(late: Late) -> None:
+    made = resolved(late, {"b": {"of": LONG_SECRET}})
+    assert LONG_SECRET in str(plain(made))
+    assert "***" in str(plain(made, masked=True))
+    assert "hunter2" not in str(plain(made, masked=True))
