@@ -95,7 +95,7 @@ class SftpDestination:
         if _has(session, file, target):
             return False
         _make_folder(session, target.parent)
-        draft = str(target.with_name(f".{os.urandom(16).hex()}{DRAFT_SUFFIX}"))
+        draft = _draft_beside(target)
         try:
             session.put(str(file), draft)
             _rename(session, draft, str(target))
@@ -151,13 +151,51 @@ def _make_folder(session: paramiko.SFTPClient, folder: PurePosixPath) -> None:
 
 
 def _rename(session: paramiko.SFTPClient, draft: str, target: str) -> None:
-    """Put the draft in its place; servers without OpenSSH's rename cannot replace a file in one step."""
+    """Put the draft in its place, by OpenSSH's rename, which replaces a file in one step, where the server has it."""
     try:
         session.posix_rename(draft, target)
-    except OSError:
-        with suppress(FileNotFoundError):
-            session.remove(target)
+    except OSError as error:
+        if not _may_be_unsupported(error):
+            raise
+        _replace(session, draft, target)
+
+
+def _may_be_unsupported(error: OSError) -> bool:
+    """Whether the server answered that it cannot do this: paramiko keeps nothing of such an answer but its words."""
+    return type(error) is OSError and error.errno is None
+
+
+def _replace(session: paramiko.SFTPClient, draft: str, target: str) -> None:
+    """Put the draft in its place in two steps: the file that is there goes aside, and comes back where that fails."""
+    aside = _draft_beside(PurePosixPath(target))
+    is_aside = _move_file(session, target, aside)
+    try:
         session.rename(draft, target)
+    except BaseException:
+        if is_aside:
+            with suppress(Exception):
+                session.rename(aside, target)
+        raise
+    if is_aside:
+        with suppress(OSError):
+            session.remove(aside)
+
+
+def _move_file(session: paramiko.SFTPClient, file: str, to: str) -> bool:
+    """Rename a file if there is one; answer whether there was."""
+    try:
+        mode = session.lstat(file).st_mode or 0
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(mode):
+        message = f"{file} is there, and is a folder"
+        raise UploadError(message)
+    session.rename(file, to)
+    return True
+
+
+def _draft_beside(target: PurePosixPath) -> str:
+    return str(target.with_name(f".{os.urandom(16).hex()}{DRAFT_SUFFIX}"))
 
 
 def _refusal(error: OSError) -> str:

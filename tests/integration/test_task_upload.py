@@ -15,7 +15,7 @@ import obstore
 import obstore.store
 import paramiko
 import pytest
-from support.servers import WebServer, s3_server, sftp_server, web_server
+from support.servers import OldSftpServer, WebServer, old_sftp_server, s3_server, sftp_server, web_server
 from support.tasks import make, module
 
 uploads = module("_uploads")
@@ -268,3 +268,67 @@ def test_sftp_that_refuses_or_is_not_there_ends_the_step_in_our_words(
         upload(file, f"{url}/taken/x", **who)
     with pytest.raises(uploads.UploadError, match=r"the connection to 127\.0\.0\.1 fails"):
         upload(file, "sftp://127.0.0.1:9/x", **who, attempts=2)
+
+
+OldSftp = tuple[OldSftpServer, dict[str, Any]]
+"""A server, and the arguments of an upload to it."""
+
+
+@pytest.fixture
+def old_sftp(tmp_path: Path) -> Iterator[OldSftp]:
+    """A server that cannot replace a file and holds a file already."""
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / NAME).write_bytes(b"the good one")
+    with old_sftp_server(tmp_path / "served") as server:
+        known = tmp_path / "known_hosts"
+        known.write_text(f"[127.0.0.1]:{server.port} {server.key.get_name()} {server.key.get_base64()}\n")
+        who = {"username": "me", "password": "hunter2", "known_hosts": known, "attempts": 1}
+        yield server, {"destination": f"sftp://127.0.0.1:{server.port}/", **who}
+
+
+def served(server: OldSftpServer) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in server.folder.iterdir()}
+
+
+def test_sftp_without_the_rename_of_openssh_replaces_a_file(
+    old_sftp: OldSftp, upload: Callable[..., Any], file: Path
+) -> None:
+    server, there = old_sftp
+    assert upload(file, **there)["sent"] == 1
+    assert served(server) == {NAME: b"content"}
+    (server.folder / NAME).unlink()
+    assert upload(file, **there)["sent"] == 1
+    assert served(server) == {NAME: b"content"}
+
+
+@pytest.mark.parametrize("renames", [[paramiko.SFTP_FAILURE], [paramiko.SFTP_OK, paramiko.SFTP_FAILURE]])
+def test_sftp_that_fails_at_the_rename_leaves_the_file_that_was_there(
+    renames: list[int], old_sftp: OldSftp, upload: Callable[..., Any], file: Path
+) -> None:
+    server, there = old_sftp
+    server.renames = renames
+    with pytest.raises(uploads.UploadError):
+        upload(file, **there)
+    assert served(server) == {NAME: b"the good one"}
+
+
+def test_sftp_that_refuses_the_rename_is_not_asked_for_another(
+    old_sftp: OldSftp, upload: Callable[..., Any], file: Path
+) -> None:
+    server, there = old_sftp
+    server.posix_rename = paramiko.SFTP_PERMISSION_DENIED
+    server.renames = [paramiko.SFTP_OK]
+    with pytest.raises(uploads.UploadError, match="the server refuses to write there"):
+        upload(file, **there)
+    assert server.renames == [paramiko.SFTP_OK]
+    assert served(server) == {NAME: b"the good one"}
+
+
+def test_sftp_never_replaces_a_folder_by_a_file(old_sftp: OldSftp, upload: Callable[..., Any], file: Path) -> None:
+    server, there = old_sftp
+    (server.folder / NAME).rename(server.folder / "inside")
+    (server.folder / NAME).mkdir()
+    (server.folder / "inside").rename(server.folder / NAME / "inside")
+    with pytest.raises(uploads.UploadError, match="is there, and is a folder"):
+        upload(file, **there)
+    assert [each.name for each in server.folder.rglob("*")] == [NAME, "inside"]

@@ -1,18 +1,22 @@
-"""Servers on the loopback that uploads are sent to: a web server that can be told to fail, S3, and SFTP."""
+"""Servers on the loopback that uploads are sent to: S3, SFTP, and a web and an SFTP server that can be told to fail."""
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
+
+import paramiko
 
 
 @dataclass
@@ -99,6 +103,90 @@ def sftp_server(folder: Path, host_key: Path, username: str, password: str) -> I
     command = [str(rclone), "serve", "sftp", str(folder), "--config", "", "--dir-cache-time", "0s", *options]
     with _server(command, r"listening on 127\.0\.0\.1:(\d+)") as port:
         yield int(port)
+
+
+@dataclass
+class OldSftpServer:
+    """Serves a folder without OpenSSH's rename: it replaces no file, and fails as often as it is told."""
+
+    folder: Path
+    port: int = 0
+    key: paramiko.PKey = field(default_factory=paramiko.ECDSAKey.generate)
+    posix_rename: int = paramiko.SFTP_OP_UNSUPPORTED
+    """What it answers to OpenSSH's rename."""
+    renames: list[int] = field(default_factory=list)
+    """What the next renames answer; those that are not OK are not carried out."""
+
+
+class _Everyone(paramiko.ServerInterface):
+    def check_auth_password(self, _username: str, _password: str) -> int:
+        return paramiko.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, _kind: str, _channel: int) -> int:
+        return paramiko.OPEN_SUCCEEDED
+
+
+class _OldSftp(paramiko.SFTPServerInterface):
+    state: ClassVar[OldSftpServer]
+
+    def open(self, path: str, flags: int, _attributes: object) -> paramiko.SFTPHandle:
+        handle = paramiko.SFTPHandle(flags)
+        stream = os.fdopen(os.open(self._real(path), flags, 0o600), "rb" if flags == os.O_RDONLY else "wb")
+        handle.readfile = handle.writefile = stream
+        return handle
+
+    def stat(self, path: str) -> paramiko.SFTPAttributes | int:
+        try:
+            return paramiko.SFTPAttributes.from_stat(self._real(path).stat())
+        except FileNotFoundError:
+            return paramiko.SFTP_NO_SUCH_FILE
+
+    lstat = stat
+
+    def remove(self, path: str) -> int:
+        self._real(path).unlink()
+        return paramiko.SFTP_OK
+
+    def rename(self, old: str, new: str) -> int:
+        answer = self.state.renames.pop(0) if self.state.renames else paramiko.SFTP_OK
+        if answer != paramiko.SFTP_OK or self._real(new).exists():
+            return answer or paramiko.SFTP_FAILURE
+        self._real(old).rename(self._real(new))
+        return paramiko.SFTP_OK
+
+    def posix_rename(self, _old: str, _new: str) -> int:
+        return self.state.posix_rename
+
+    def _real(self, path: str) -> Path:
+        return self.state.folder / path.lstrip("/")
+
+
+@contextmanager
+def old_sftp_server(folder: Path) -> Iterator[OldSftpServer]:
+    state = OldSftpServer(folder)
+    serving = type("Serving", (_OldSftp,), {"state": state})
+    transports = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                transport = paramiko.Transport(listener.accept()[0])
+                transports.append(transport)
+                transport.add_server_key(state.key)
+                transport.set_subsystem_handler("sftp", paramiko.SFTPServer, serving)
+                transport.start_server(server=_Everyone())
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        state.port = listener.getsockname()[1]
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield state
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for transport in transports:
+                transport.close()
 
 
 @contextmanager
