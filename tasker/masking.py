@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING, Any
 from tasker.document.values import MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _SHORTEST_LINE = 4
 """Characters of a line of a longer secret that are worth masking: a lone brace gives nothing away."""
+_LONGEST_WITH_FORMS = 64 * 1024
+"""Characters of a secret up to which it is looked for as programs escape it, too: longer ones are files, not keys."""
 
 
 class Masker:
-    """Replaces secrets by `***` wherever they stand in text, also in text deep within data."""
+    """Replaces secrets by `***` wherever they stand in text, plain or escaped, also in text deep within data."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Take the secrets; of one with several lines each line is one, as steps print them line by line."""
-        self._secrets = set(filter(None, (text for secret in secrets for text in (secret.strip(), *_lines(secret)))))
+        self._secrets = {form for secret in secrets for form in _forms(secret)}
         longest_first = sorted(self._secrets, key=len, reverse=True)
-        self._longest = max((len(each.encode(errors="replace")) for each in longest_first), default=0)
+        encoded = [each.encode(errors="surrogateescape") for each in longest_first]
+        self._longest = max(map(len, encoded), default=0)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-        encoded = [re.escape(each.encode(errors="replace")) for each in longest_first]
-        self._bytes = re.compile(b"|".join(encoded)) if encoded else None
+        self._bytes = re.compile(b"|".join(map(re.escape, encoded))) if encoded else None
 
     def mask(self, data: Any) -> Any:
         """The data, with every secret in its strings masked; keys of mappings too, and numbers that are one."""
@@ -53,5 +55,28 @@ class Masker:
         return at
 
 
+def _forms(secret: str) -> Iterator[str]:
+    """All that the secret may look like: itself and its lines, plain and escaped."""
+    for text in filter(None, (secret.strip(), *_lines(secret))):
+        yield text
+        if len(secret) <= _LONGEST_WITH_FORMS:
+            yield from _escaped(text)
+
+
 def _lines(secret: str) -> list[str]:
     return [line for line in map(str.strip, secret.splitlines()) if len(line) >= _SHORTEST_LINE]
+
+
+def _escaped(text: str) -> Iterator[str]:
+    """The text as Python, JSON, URLs and shells write it."""
+    import json  # noqa: PLC0415 - only files with secrets pay for it
+    from urllib.parse import quote, quote_plus  # noqa: PLC0415
+
+    data = text.encode(errors="surrogateescape")
+    yield data.decode(errors="backslashreplace")
+    yield from (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+    yield from (quote(data), quote(data, safe=""), quote_plus(data))
+    yield from (text.replace("'", r"'\''"), text.replace("'", "'\"'\"'"))
+    # A quote before the text makes Python choose single quotes, and escape those within: it does so only where it must.
+    for quoted in (repr(f'"{text}')[2:-1], ascii(f'"{text}')[2:-1], repr(b'"' + data)[3:-1]):
+        yield from (quoted, quoted.replace(r"\'", "'"))

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import json
+import shlex
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tasker.lines import LONGEST_LINE, Lines
 from tasker.masking import Masker
+from tasker.secrets_folder import SecretsFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WORDS = st.text("abc", min_size=1, max_size=4)
 
@@ -63,3 +72,51 @@ def test_a_secret_is_masked_where_a_line_is_cut_into_parts() -> None:
 
 def test_a_line_that_is_all_secret_is_still_cut() -> None:
     assert Masker(["abc"]).cut(bytearray(b"abcabc"), 2) == 3
+
+
+@pytest.mark.parametrize(
+    "secret", ["it's", 'say "it"', "both ' and \"", "back\\slash\\'s", "käse/brot+2 =%", "tab\tbell\a", "两"]
+)
+def test_a_secret_is_masked_as_programs_escape_it(secret: str) -> None:
+    written = [
+        repr(secret),
+        repr(f"'\"{secret}"),
+        ascii(secret),
+        repr(secret.encode()),
+        repr({"key": secret}),
+        json.dumps([secret]),
+        json.dumps(secret, ensure_ascii=False),
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        shlex.quote(secret),
+        "'" + secret.replace("'", r"'\''") + "'",
+    ]
+    without = [repr(""), repr("'\""), "''", "b''", "{'key': ''}", '[""]', '""', "", "", "", "''", "''"]
+    masked = [Masker([secret]).mask(each) for each in written]
+    assert [each.replace("***", "").replace('"', "'").replace("\\'", "'") for each in masked] == [
+        each.replace('"', "'").replace("\\'", "'") for each in without
+    ]
+
+
+def test_a_secret_that_is_no_text_is_masked_as_the_log_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xffcaf\xe9-key\n")
+    secret = SecretsFolder(tmp_path)("key")
+    assert secret is not None
+    masker = Masker([secret])
+    assert [*map(masker.mask, Lines(masker.cut).feed(b"a \xffcaf\xe9-key b\n"))] == ["a *** b"]
+    for written in (
+        secret,
+        repr(secret),
+        secret.encode(errors="backslashreplace").decode(),
+        repr(b"a" + _bytes(secret)),
+    ):
+        assert "caf" not in masker.mask(written)
+
+
+def _bytes(secret: str) -> bytes:
+    return secret.encode(errors="surrogateescape")
+
+
+def test_a_number_of_digits_has_no_other_form() -> None:
+    assert Masker(["12"]).mask(["1", "%12", "\\x12"]) == ["1", "%***", "\\x***"]
