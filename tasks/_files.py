@@ -23,6 +23,9 @@ DRAFT_SUFFIX = ".tasker-draft"
 """How the name of an unfinished file ends."""
 
 _CHUNK_BYTES = 1 << 20
+_OPEN_FLAGS = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""A draft's: opening what waits under its name must neither follow a link nor wait for the reader of a pipe."""
+
 _NAME_CHARACTERS = 40
 """How much of the target's name a draft repeats: at four bytes a character, the whole stays below 255 bytes."""
 
@@ -127,18 +130,26 @@ def _lock(draft: Path) -> int | None:
     """
     with suppress(OSError):
         while True:
-            descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            descriptor = os.open(draft, _OPEN_FLAGS, 0o666)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                held = os.fstat(descriptor)
-                if held.st_uid != os.geteuid() or held.st_nlink > 1:
+                if not _is_own_file(descriptor):
                     break
-                if _is_at(draft, held):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if _is_at(draft, os.fstat(descriptor)):
                     os.ftruncate(descriptor, 0)
                     return os.dup(descriptor)
             finally:
                 os.close(descriptor)
     return None
+
+
+def _is_own_file(descriptor: int) -> bool:
+    """Whether it is a file of this user's under one name: a lock on any other may never be free, and is no writer's.
+
+    One that its writer has just removed has no name left, and counts as well.
+    """
+    held = os.fstat(descriptor)
+    return stat.S_ISREG(held.st_mode) and held.st_uid == os.geteuid() and held.st_nlink <= 1
 
 
 def _is_at(draft: Path, held: os.stat_result) -> bool:

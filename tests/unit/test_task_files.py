@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -99,6 +102,57 @@ def test_a_link_that_waits_under_the_drafts_name_is_not_written_to(
     files.write_if_changed(target, "mine")
     assert precious.read_text() == "safe"
     assert target.read_text() == "mine"
+
+
+def _draft_of(target: Path) -> Path:
+    """The name that the draft of a target has."""
+    with files.atomic_path(target) as draft:
+        return Path(draft)
+
+
+@pytest.mark.parametrize("read", [False, True], ids=["unread", "read"])
+def test_a_pipe_that_waits_under_the_drafts_name_is_neither_waited_for_nor_written_to(
+    read: bool, tmp_path: Path
+) -> None:
+    target = tmp_path / "report.txt"
+    draft = _draft_of(target)
+    os.mkfifo(draft)
+    reader = os.open(draft, os.O_RDONLY | os.O_NONBLOCK) if read else None
+    with _within(5):
+        files.write_if_changed(target, "mine")
+    assert target.read_text() == "mine"
+    if reader is not None:
+        assert os.read(reader, 1) == b""
+        os.close(reader)
+
+
+def test_a_strangers_lock_on_a_file_under_the_drafts_name_is_not_waited_for(tmp_path: Path) -> None:
+    """A stranger's file, as what has a second name is none of ours."""
+    target = tmp_path / "report.txt"
+    draft = _draft_of(target)
+    (tmp_path / "stranger").touch()
+    draft.hardlink_to(tmp_path / "stranger")
+    with draft.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with _within(5):
+            files.write_if_changed(target, "mine")
+    assert target.read_text() == "mine"
+
+
+@contextmanager
+def _within(seconds: int) -> Iterator[None]:
+    """Fail a test that would hang."""
+
+    def give_up(_signum: int, _frame: object) -> None:
+        raise AssertionError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _start_writer(target: Path, *, wait: bool = True) -> subprocess.Popen[str]:
