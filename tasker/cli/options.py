@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from tasker.project import Project
     from tasker.settings import Settings
 
-_TRUE = {"1", "true", "yes", "on"}
+_SWITCH = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off", ""), False),
+}
+"""What an environment variable may say of an option that is either there or not, in small letters."""
 
 
 def add(parser: argparse.ArgumentParser, flag: str, **rest: Any) -> None:
@@ -44,8 +48,18 @@ def _one_of(choices: tuple[str, ...], value: str) -> str:
 def add_flag(parser: argparse.ArgumentParser, flag: str, *, help: str) -> None:  # noqa: A002 - argparse's own word
     """Add an option that is either there or not."""
     variable = "TASKER_" + flag.removeprefix("--").replace("-", "_").upper()
-    default = os.environ.get(variable, "").lower() in _TRUE
-    parser.add_argument(flag, action="store_true", default=default, help=f"{help} [{variable}]")
+    parser.add_argument(flag, action="store_true", default=_switched(variable), help=f"{help} [{variable}]")
+
+
+def _switched(variable: str) -> bool:
+    """Whether the variable says that the option is there; raises `UsageError` where it says neither."""
+    said = os.environ.get(variable, "")
+    if said.lower() not in _SWITCH:
+        message = (
+            f"{variable} is {said!r}, which is neither yes nor no: write 1, true, yes or on, or 0, false, no or off"
+        )
+        raise UsageError(message)
+    return _SWITCH[said.lower()]
 
 
 def add_tasks(parser: argparse.ArgumentParser) -> None:

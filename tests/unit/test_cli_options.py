@@ -1,0 +1,32 @@
+"""Options, and the environment variables that stand in for them."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+import pytest
+
+from tasker.cli import options
+from tasker.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        *((word, True) for word in ("1", "true", "YES", "On")),
+        *((word, False) for word in ("0", "False", "no", "OFF", "")),
+    ],
+)
+def test_a_variable_says_whether_an_option_is_there(said: str, meant: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKER_DRY_RUN", said)
+    parser = ArgumentParser()
+    options.add_flag(parser, "--dry-run", help="")
+    assert parser.parse_args([]).dry_run is meant
+
+
+@pytest.mark.parametrize("said", ["y", "2", " ", "ture", "-1"])
+def test_a_variable_that_says_neither_is_wrong_usage_and_named(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who writes `TASKER_DRY_RUN=y` must not find that everything has run."""
+    monkeypatch.setenv("TASKER_DRY_RUN", said)
+    with pytest.raises(UsageError, match="TASKER_DRY_RUN"):
+        options.add_flag(ArgumentParser(), "--dry-run", help="")
