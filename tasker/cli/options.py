@@ -6,6 +6,7 @@ import os
 import shlex
 from argparse import ArgumentTypeError
 from functools import partial
+from math import inf, nan
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -103,7 +104,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         parser,
         "--grace",
         metavar="SECONDS",
-        type=float,
+        type=_seconds,
         default=DEFAULT_GRACE_S,
         help="how long a step that is told to end may take",
     )
@@ -115,6 +116,17 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="JSON lines, or a live view for people; auto: by whether the output is a terminal",
     )
     add(parser, "--log-level", choices=[str(level) for level in Level], default="info", help="the least level to log")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = nan
+    if not 0 <= seconds < inf:
+        message = f"{text!r} is no number of seconds, such as 10 or 0.5"
+        raise ArgumentTypeError(message)
+    return seconds
 
 
 def pairs(given: list[str], flag: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 
 import pytest
 
-from tasker.cli import options
+from tasker.cli import main, options
 from tasker.errors import UsageError
 
 
@@ -30,3 +30,22 @@ def test_a_variable_that_says_neither_is_wrong_usage_and_named(said: str, monkey
     monkeypatch.setenv("TASKER_DRY_RUN", said)
     with pytest.raises(UsageError, match="TASKER_DRY_RUN"):
         options.add_flag(ArgumentParser(), "--dry-run", help="")
+
+
+@pytest.mark.parametrize("said", ["nan", "inf", "-inf", "-1", "ten", ""])
+def test_a_grace_that_is_no_time_is_wrong_usage(
+    said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["once", "a.conf", f"--grace={said}"])
+    monkeypatch.setenv("TASKER_GRACE", said)
+    with pytest.raises(SystemExit, match="2"):
+        main(["once", "a.conf"])
+    assert capsys.readouterr().err.count(f"argument --grace: {said!r} is no number of seconds") == 2
+
+
+@pytest.mark.parametrize("said", ["0", "0.5", "3600"])
+def test_a_grace_is_a_number_of_seconds(said: str) -> None:
+    parser = ArgumentParser()
+    options.add_run_options(parser)
+    assert parser.parse_args(["--grace", said]).grace == float(said)
