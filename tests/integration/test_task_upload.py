@@ -15,6 +15,7 @@ import obstore
 import obstore.store
 import paramiko
 import pytest
+from paramiko.sftp import SFTP_FAILURE, SFTP_OK, SFTP_PERMISSION_DENIED
 from support.servers import OldSftpServer, WebServer, old_sftp_server, s3_server, sftp_server, web_server
 from support.tasks import make, module
 
@@ -301,7 +302,7 @@ def test_sftp_without_the_rename_of_openssh_replaces_a_file(
     assert served(server) == {NAME: b"content"}
 
 
-@pytest.mark.parametrize("renames", [[paramiko.SFTP_FAILURE], [paramiko.SFTP_OK, paramiko.SFTP_FAILURE]])
+@pytest.mark.parametrize("renames", [[SFTP_FAILURE], [SFTP_OK, SFTP_FAILURE]])
 def test_sftp_that_fails_at_the_rename_leaves_the_file_that_was_there(
     renames: list[int], old_sftp: OldSftp, upload: Callable[..., Any], file: Path
 ) -> None:
@@ -316,11 +317,11 @@ def test_sftp_that_refuses_the_rename_is_not_asked_for_another(
     old_sftp: OldSftp, upload: Callable[..., Any], file: Path
 ) -> None:
     server, there = old_sftp
-    server.posix_rename = paramiko.SFTP_PERMISSION_DENIED
-    server.renames = [paramiko.SFTP_OK]
+    server.posix_rename = SFTP_PERMISSION_DENIED
+    server.renames = [SFTP_OK]
     with pytest.raises(uploads.UploadError, match="the server refuses to write there"):
         upload(file, **there)
-    assert server.renames == [paramiko.SFTP_OK]
+    assert server.renames == [SFTP_OK]
     assert served(server) == {NAME: b"the good one"}
 
 

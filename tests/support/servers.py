@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 
 import paramiko
+from paramiko.common import AUTH_SUCCESSFUL, OPEN_SUCCEEDED
+from paramiko.sftp import SFTP_FAILURE, SFTP_NO_SUCH_FILE, SFTP_OK, SFTP_OP_UNSUPPORTED
 
 
 @dataclass
@@ -112,7 +114,7 @@ class OldSftpServer:
     folder: Path
     port: int = 0
     key: paramiko.PKey = field(default_factory=paramiko.ECDSAKey.generate)
-    posix_rename: int = paramiko.SFTP_OP_UNSUPPORTED
+    posix_rename: int = SFTP_OP_UNSUPPORTED
     """What it answers to OpenSSH's rename."""
     renames: list[int] = field(default_factory=list)
     """What the next renames answer; those that are not OK are not carried out."""
@@ -120,39 +122,44 @@ class OldSftpServer:
 
 class _Everyone(paramiko.ServerInterface):
     def check_auth_password(self, _username: str, _password: str) -> int:
-        return paramiko.AUTH_SUCCESSFUL
+        return AUTH_SUCCESSFUL
 
     def check_channel_request(self, _kind: str, _channel: int) -> int:
-        return paramiko.OPEN_SUCCEEDED
+        return OPEN_SUCCEEDED
+
+
+class _OpenFile(paramiko.SFTPHandle):
+    readfile: BinaryIO
+    writefile: BinaryIO
 
 
 class _OldSftp(paramiko.SFTPServerInterface):
     state: ClassVar[OldSftpServer]
 
     def open(self, path: str, flags: int, _attributes: object) -> paramiko.SFTPHandle:
-        handle = paramiko.SFTPHandle(flags)
-        stream = os.fdopen(os.open(self._real(path), flags, 0o600), "rb" if flags == os.O_RDONLY else "wb")
-        handle.readfile = handle.writefile = stream
+        handle = _OpenFile(flags)
+        descriptor = os.open(self._real(path), flags, 0o600)
+        handle.readfile = handle.writefile = os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "wb")
         return handle
 
     def stat(self, path: str) -> paramiko.SFTPAttributes | int:
         try:
             return paramiko.SFTPAttributes.from_stat(self._real(path).stat())
         except FileNotFoundError:
-            return paramiko.SFTP_NO_SUCH_FILE
+            return SFTP_NO_SUCH_FILE
 
     lstat = stat
 
     def remove(self, path: str) -> int:
         self._real(path).unlink()
-        return paramiko.SFTP_OK
+        return SFTP_OK
 
     def rename(self, old: str, new: str) -> int:
-        answer = self.state.renames.pop(0) if self.state.renames else paramiko.SFTP_OK
-        if answer != paramiko.SFTP_OK or self._real(new).exists():
-            return answer or paramiko.SFTP_FAILURE
+        answer = self.state.renames.pop(0) if self.state.renames else SFTP_OK
+        if answer != SFTP_OK or self._real(new).exists():
+            return answer or SFTP_FAILURE
         self._real(old).rename(self._real(new))
-        return paramiko.SFTP_OK
+        return SFTP_OK
 
     def posix_rename(self, _old: str, _new: str) -> int:
         return self.state.posix_rename
@@ -165,7 +172,7 @@ class _OldSftp(paramiko.SFTPServerInterface):
 def old_sftp_server(folder: Path) -> Iterator[OldSftpServer]:
     state = OldSftpServer(folder)
     serving = type("Serving", (_OldSftp,), {"state": state})
-    transports = []
+    transports: list[paramiko.Transport] = []
 
     def serve() -> None:
         with suppress(OSError):
