@@ -92,11 +92,13 @@ class Prune(Task):
         found = list(_matching(path, pattern, folders=folders))
         dated = {entry: _created(entry, by, dates, now.tzinfo) for entry in found}
         backups = [Backup(entry, created, _size(entry)) for entry, created in dated.items() if created is not None]
-        going = decide(backups, now - older_than, keep_last, maximum_share)
+        going = decide(backups, now - older_than, keep_last, 1.0 if dry_run else maximum_share)
         for backup in going:
             self.logger.info("would be deleted" if dry_run else "is deleted", file=backup.path.name)
             if not dry_run:
                 _delete(backup.path)
+        if _is_over(maximum_share, going, backups):
+            self.logger.warning("a run that deletes would refuse: this is over the share", maximum_share=maximum_share)
         return _outputs(backups, going, [entry.name for entry in found if dated[entry] is None])
 
 
@@ -105,13 +107,17 @@ def decide(backups: Sequence[Backup], limit: datetime, keep_last: int, maximum_s
     newest_first = _newest_first(backups)
     protected = set(([backup for backup in newest_first if backup.size] or newest_first)[:keep_last])
     going = [backup for backup in reversed(newest_first) if backup.created < limit and backup not in protected]
-    if len(going) > maximum_share * len(backups):
+    if _is_over(maximum_share, going, backups):
         message = (
             f"{len(going)} of {len(backups)} backups would be deleted, more than the share of {maximum_share:g} "
             "that `maximum_share` allows; nothing is deleted. `dry_run = true` lists them"
         )
         raise ValueError(message)
     return going
+
+
+def _is_over(maximum_share: float, going: Sequence[Backup], backups: Sequence[Backup]) -> bool:
+    return len(going) > maximum_share * len(backups)
 
 
 def _newest_first(backups: Sequence[Backup]) -> list[Backup]:

@@ -133,6 +133,17 @@ def test_a_dry_run_says_what_would_go_and_deletes_nothing(tmp_path: Path) -> Non
     assert names(tmp_path) == ["new", "old"]
 
 
+def test_a_dry_run_lists_what_is_over_the_share_and_warns_that_it_would_be_refused(tmp_path: Path) -> None:
+    for days in (1, 100, 200, 300):
+        backup(tmp_path, f"b{days}", timedelta(days=days))
+    task = make("prune", tmp_path)
+    assert task.run(tmp_path, DAYS_30, dry_run=True)["deleted"] == ["b300", "b200", "b100"]
+    level, event, facts = task.logger.records[-1]
+    assert (level, facts) == ("warning", {"maximum_share": 0.5})
+    assert "would refuse" in event
+    assert len(names(tmp_path)) == 4
+
+
 def test_only_what_matches_is_judged_and_links_hidden_files_and_folders_are_not(tmp_path: Path) -> None:
     old = timedelta(days=100)
     backup(tmp_path, "a.gz", timedelta(days=1))
