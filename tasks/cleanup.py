@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
@@ -59,11 +60,18 @@ def _require_workspace(folder: Path) -> None:
     real = Path(os.path.realpath(folder))
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         _refuse(folder, "it is a link or a file; name the folder itself")
-    for precious, name in ((Path.cwd(), "the current folder"), (Path.home(), "the home folder")):
+    for precious, name in _precious():
         if Path(os.path.realpath(precious)).is_relative_to(real):
             _refuse(folder, f"{name} is in it")
     if not any(_is_marked(each) for each in (real, *real.parents)):
         _refuse(folder, f"neither it nor a folder above it holds the file {WORKSPACE_MARKER}, so it is no workspace")
+
+
+def _precious() -> Iterator[tuple[Path, str]]:
+    """Folders that no mark gives away, with their names; a user whom a container made up has no home."""
+    yield Path.cwd(), "the current folder"
+    with suppress(RuntimeError):
+        yield Path.home(), "the home folder"
 
 
 def _is_marked(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -95,3 +96,10 @@ def test_the_root_the_home_and_the_current_folder_are_refused_even_with_a_marker
     with pytest.raises(ValueError, match="the home folder is in it"):
         task.run(workspace / "deep")
     assert (workspace / "deep" / "er" / "file").exists()
+
+
+def test_a_user_without_a_home_cleans_up_as_well(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, where the user's number may be in no list of users."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 9)
+    assert make("cleanup", workspace).run() == {"removed": 3}
