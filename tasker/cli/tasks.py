@@ -6,7 +6,6 @@ import inspect
 import json
 import re
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from tasker.faults import Fault, Place, Severity
 from tasker.nearest import nearest
 from tasker.registry import task_name, where_defined
 from tasker.signature import BrokenSignatureError, describe, signature
+from tasker.validation.arguments import importable, requirements
 
 if TYPE_CHECKING:
     import argparse
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 def described(task: type[Task]) -> dict[str, Any]:
     """All there is to know about a task, as JSON data. Raises `BrokenSignatureError`."""
     expected = signature(task)
-    requires = task.requires.items()
+    requires = requirements(task).items()
     return {
         "name": task_name(task),
         "description": _description(task),
@@ -65,7 +65,7 @@ def described(task: type[Task]) -> dict[str, Any]:
         "arguments": [_argument(parameter) for parameter in expected.parameters],
         "takes_any": expected.takes_any,
         "outputs": expected.outputs and {name: type_name(kind) for name, kind in expected.outputs.items()},
-        "requires": [{"module": name, "install": what, "installed": _is_installed(name)} for name, what in requires],
+        "requires": [{"module": name, "install": what, "installed": importable(name)} for name, what in requires],
     }
 
 
@@ -133,13 +133,6 @@ def _argument(parameter: Parameter) -> dict[str, Any]:
         **default,
         "description": parameter.description,
     }
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):  # a part of a package that is not there
-        return False
 
 
 def _description(task: type[Task]) -> str:

@@ -24,20 +24,25 @@ if TYPE_CHECKING:
 
 def read_signature(entry: Entry, task: type[Task], findings: Findings) -> Signature | None:
     """The signature of the entry's task, or `None` and a fault where nobody could call it."""
-    requires: Any = task.requires
-    if not isinstance(requires, Mapping):
-        message = f"the task '{entry.task}' has a `requires` that is no mapping of modules to what to install"
-        findings.add("broken-task", entry.place, message, 'requires = {"sqlglot": "tasker[lineage]"}')
-        return None
-    for module, wanted in requires.items():
-        if not importable(module):
-            message = f"the task '{entry.task}' needs the package '{module}', which is not installed"
-            findings.add("missing-extra", entry.place, message, f"pip install '{wanted}'")
     try:
-        return signature(task)
+        expected, needed = signature(task), requirements(task)
     except BrokenSignatureError as error:
         findings.add("broken-task", entry.place, str(error))
         return None
+    for module, wanted in needed.items():
+        if not importable(module):
+            message = f"the task '{entry.task}' needs the package '{module}', which is not installed"
+            findings.add("missing-extra", entry.place, message, f"pip install '{wanted}'")
+    return expected
+
+
+def requirements(task: type[Task]) -> Mapping[str, str]:
+    """The modules that a task needs, with what to install for each. Raises `BrokenSignatureError`."""
+    requires: Any = task.requires
+    if isinstance(requires, Mapping) and all(isinstance(word, str) for pair in requires.items() for word in pair):
+        return requires
+    example = 'requires = {"sqlglot": "tasker[lineage]"}'
+    raise BrokenSignatureError(task, f"`requires` is no mapping of modules to what to install, such as {example}")
 
 
 def read_arguments(entry: Entry, expected: Signature, findings: Findings) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,28 @@ def test_a_task_whose_signature_cannot_be_read_is_a_warning(folder: Path) -> Non
     assert ended.returncode == 0
     assert "tasks/odd.py:3:1: warning: broken-task: " in ended.stderr
     assert tasker("tasks", "odd", cwd=folder).returncode == 2
+
+
+@pytest.mark.parametrize("requires", ["['sqlglot']", "{'sqlglot': 3}", "None"])
+def test_a_task_that_requires_what_nobody_can_read_is_a_warning(folder: Path, requires: str) -> None:
+    (folder / "tasks" / "odd.py").write_text(
+        f"from tasker import Task\n\nclass Odd(Task):\n    requires = {requires}\n    def run(self): ...\n"
+    )
+    ended = tasker("tasks", cwd=folder)
+    assert ended.returncode == 0
+    assert "tasks/odd.py:3:1: warning: broken-task: `requires` is no mapping" in ended.stderr
+    assert tasker("tasks", "odd", cwd=folder).returncode == 2
+
+
+def test_a_package_that_fails_as_it_is_imported_is_not_installed(folder: Path) -> None:
+    (folder / "bad").mkdir()
+    (folder / "bad" / "__init__.py").write_text("raise RuntimeError('no')\n")
+    (folder / "tasks" / "odd.py").write_text(
+        "from tasker import Task\n\nclass Odd(Task):\n    requires = {'bad.part': 'good'}\n    def run(self): ...\n"
+    )
+    ended = tasker("tasks", "odd", cwd=folder, env={"PYTHONPATH": f"{folder}:{os.environ.get('PYTHONPATH', '')}"})
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["requires"] == [{"module": "bad.part", "install": "good", "installed": False}]
 
 
 def test_further_folders_can_be_named(folder: Path, tmp_path: Path) -> None:
