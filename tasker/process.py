@@ -82,29 +82,44 @@ class Leftovers:
         linux.adopt_orphans()
         self._not_ours = set(linux.children(os.getpid()))
         """Children that the program around the runner already had."""
+        self._claims: dict[int, set[int]] = {}
+        """By the process of each step whose leftovers have time to end: the ids of these, and of their sessions."""
 
-    def find(self, living: set[int]) -> list[int]:
-        """The leftovers there are now, those that ended reaped; `living` are the processes of steps."""
-        own = [pid for pid in linux.children(os.getpid()) if pid not in living and pid not in self._not_ours]
-        return [pid for pid in own if not _reaped(pid)]
+    def claim(self, living: set[int], step: int) -> bool:
+        """Keep what a step that ended has left behind from being killed with another's; whether there is any."""
+        found = [each for pid in self._find(living, step) for each in (pid, *linux.descendants(pid))]
+        self._claims[step] = {*found, *map(_session, found)}
+        return bool(found)
 
-    def kill(self, living: set[int], group: int | None = None) -> int:
-        """Kill and reap every leftover; how many there were, with all that was below them.
+    def kill(self, living: set[int], step: int | None = None) -> int:
+        """Kill and reap every leftover, or those of one step; how many there were, with all that was below them.
 
-        `group` is the process group of a step that ended and is not reaped: the kernel kills a group at one go, so
-        that not even a fork bomb outruns it.
+        `living` are the processes of steps that are not reaped. Such a step is a process group as well: the kernel
+        kills one at one go, so that not even a fork bomb outruns it.
         """
         killed: set[int] = set()
         give_up = time.monotonic() + _PATIENCE_S
-        while (found := self.find(living)) and time.monotonic() < give_up:
+        while (found := self._find(living, step)) and time.monotonic() < give_up:
             targets = {each for pid in found for each in (pid, *linux.descendants(pid))}
-            if group is not None:
-                linux.send_group(group, signal.SIGKILL)
+            if step is not None:
+                linux.send_group(step, signal.SIGKILL)
             for pid in targets:
                 linux.send(pid, signal.SIGKILL)
             killed |= targets
             linux.wait(found[0], give_up - time.monotonic())
+        if step is not None:
+            self._claims.pop(step, None)
         return len(killed)
+
+    def _find(self, living: set[int], step: int | None) -> list[int]:
+        """The leftovers there are now, those that ended reaped; of one step: those that are not known as another's."""
+        own = [pid for pid in linux.children(os.getpid()) if pid not in living and pid not in self._not_ours]
+        left = [pid for pid in own if not _reaped(pid)]
+        if step is None:
+            return left
+        # A step leads a session of its own: what two that end at once have left is told apart by that.
+        others = (living - {step}).union(*(claim for each, claim in self._claims.items() if each != step))
+        return [pid for pid in left if others.isdisjoint((pid, _session(pid)))]
 
 
 @contextmanager
@@ -124,6 +139,14 @@ def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
     theirs.callback(os.close, writing)
     os.set_blocking(reading, False)
     return reading, writing
+
+
+def _session(pid: int) -> int:
+    """The session of a process; its own id where it is gone."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return pid
 
 
 def _reaped(pid: int) -> bool:

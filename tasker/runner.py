@@ -258,7 +258,7 @@ class Runner:
     def _settle(self, attempt: Attempt) -> None:
         """End what the attempt left behind, at once or when its grace is over, and judge it."""
         waits = attempt.ending and self._clock.monotonic() < attempt.kill_at
-        if waits and self._leftovers.find(self._processes()):
+        if waits and self._leftovers.claim(self._processes(), attempt.process.pid):
             self._after(_LEFTOVER_POLL_S, partial(self._settle, attempt))
             return
         killed = self._leftovers.kill(self._processes(), attempt.process.pid)

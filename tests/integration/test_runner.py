@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -19,7 +22,6 @@ from tasker.runner import Occasion, Runner, StopRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tasker.run import Run
 
@@ -190,6 +192,55 @@ def test_a_step_that_floods_the_log_does_not_hold_up_the_others(tmp_path: Path) 
     assert succeeded < watcher.events().index(Event.STEP_FAILED) - 100
 
 
+TIDIES_SLOWLY = """
+import os, signal, sys, time
+from pathlib import Path
+
+def wait(holds):
+    while not holds():
+        time.sleep(0.01)
+
+def tidy(*_):
+    step = os.getppid()
+    wait(lambda: os.getppid() != step)
+    Path("orphaned").touch()
+    if os.fork():
+        os._exit(0)
+    wait(Path("neighbour-ended").exists)
+    Path("tidied").touch()
+    os._exit(0)
+
+signal.signal(signal.SIGTERM, tidy)
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("new_session", [False, True])
+def test_what_a_step_left_behind_has_its_grace_though_a_neighbour_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_session: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def leaves(_task: Task) -> None:
+        words = [sys.executable, "-c", TIDIES_SLOWLY]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=new_session)
+        assert process.stdout
+        process.stdout.readline()
+        time.sleep(3600)
+
+    def neighbour(_task: Task) -> None:
+        while not Path("orphaned").exists():
+            time.sleep(0.01)
+
+    watcher = Watcher(at=Event.STEP_SUCCEEDED, do=Path("neighbour-ended").touch)
+    steps = step("leaves", timeout=timedelta(seconds=2), on_failure=OnFailure.CONTINUE), step("neighbour")
+    ended = run(tmp_path, Tasks(leaves=leaves, neighbour=neighbour), *steps, watcher=watcher, grace_s=60)
+    assert [each.status for each in ended.steps] == [Status.FAILED, Status.SUCCEEDED]
+    assert (tmp_path / "tidied").exists()
+    assert not [fact for fact in watcher.facts if "leftover_processes" in fact.details]
+
+
 @pytest.mark.parametrize("half", range(0, 40, 8))
 def test_no_part_of_a_secret_is_told_where_words_are_cut(tmp_path: Path, half: int) -> None:
     """Of what is too long, the middle is left out: a secret may stand on either edge of it."""
@@ -246,8 +297,6 @@ def test_a_step_handles_signals_as_a_program_does_whatever_the_program_around_it
 
 
 def test_a_program_that_a_step_starts_inherits_no_descriptor_of_the_runner(tmp_path: Path) -> None:
-    import subprocess
-
     def lists(_task: Task) -> dict[str, Any]:
         return {"open": sorted(map(int, subprocess.check_output(["ls", "/proc/self/fd"]).split()))}
 
