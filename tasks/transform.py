@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NoReturn, Protocol, TypedDict
 
@@ -77,7 +78,8 @@ class Transform(Task):
         """Give each record of a file to a query, and write what it answers.
 
         A file named .jsonl or .ndjson has a record a line, and is read and written as a stream; any other is one
-        record. Integers beyond 2^53 - 1 are refused, since jq would change them. `output` may be the same as `input`.
+        record. Integers beyond 2^53 - 1, and fractions of more digits than floating point holds, are refused, since jq
+        would change them. `output` may be the same as `input`.
 
         Args:
             input: The file to read.
@@ -170,7 +172,7 @@ def _record(data: bytes, place: str) -> tuple[str, str]:
     """The record's text, once it is known that jq will not change any value in it."""
     try:
         text = data.decode("utf-8-sig")
-        value = json.loads(text, parse_int=_exact, parse_float=_finite, parse_constant=_no_number)
+        value = json.loads(text, parse_int=_exact, parse_float=_kept, parse_constant=_no_number)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except RecordError as error:
@@ -192,12 +194,23 @@ def _exact(digits: str) -> int:
     return number
 
 
-def _finite(digits: str) -> float:
+def _kept(digits: str) -> float:
     number = float(digits)
     if abs(number) == float("inf"):
         message = f"the number {digits} is too large"
         raise RecordError(message)
+    if repr(number) != digits and not _is_same(number, digits):
+        message = f"jq would change the number {digits:.40}, which it cannot hold; have it written as a string"
+        raise RecordError(message)
     return number
+
+
+def _is_same(number: float, digits: str) -> bool:
+    """Whether the number, as it is written again, is the one that the digits say."""
+    try:
+        return Decimal(repr(number)) == Decimal(digits)
+    except InvalidOperation:  # an exponent that is beyond all bounds
+        return False
 
 
 def _no_number(word: str) -> NoReturn:

@@ -72,6 +72,36 @@ def test_an_integer_that_jq_would_change_is_refused_with_its_line(transform: Tra
 
 
 @pytest.mark.parametrize(
+    "number",
+    [
+        "0.12345678901234567890123",
+        "-1234567890.123456789",
+        "1e-400",
+        "5e-325",
+        "1e-99999999999999999999999",
+    ],
+)
+def test_a_fraction_that_jq_would_change_is_refused_with_its_line(transform: Transform, number: str) -> None:
+    with pytest.raises(ValueError, match=rf"in\.jsonl:2: .*the number {number}"):
+        transform(f'1\n{{"x": {number}}}\n', "del(.x)?")
+
+
+@pytest.mark.parametrize("number", ["0.10", "1.50e2", "-0.0", "1E-7", "0.30000000000000004", "123456789012.50", "0e9"])
+def test_a_fraction_may_be_written_in_another_way_than_it_is_answered(transform: Transform, number: str) -> None:
+    assert json.loads(transform(number, ".")["text"]) == json.loads(number)
+
+
+@given(st.floats(-1e15, 1e15))
+def test_every_fraction_that_is_accepted_is_answered_as_the_same(
+    tmp_path_factory: pytest.TempPathFactory, number: float
+) -> None:
+    folder = tmp_path_factory.mktemp("fractions")
+    (folder / "in.jsonl").write_text(json.dumps(number))
+    make("transform", folder).run(folder / "in.jsonl", folder / "out.jsonl", ".")
+    assert json.loads((folder / "out.jsonl").read_text()) == number
+
+
+@pytest.mark.parametrize(
     ("record", "query"), [("9007199254740991", ". + 1"), ("1", "[{a: 9007199254740993}]"), ("1e300", ".")]
 )
 def test_an_answer_that_jq_cannot_compute_exactly_is_refused(transform: Transform, record: str, query: str) -> None:
