@@ -131,6 +131,7 @@ class Project:
             variables=self.variables(path, occasion),
             secrets=SecretsFolder(self.settings.secrets),
             overrides={f"{PARAMS}.{name}": value for name, value in overrides.items()},
+            partial=True,
         )
 
     def _check_overrides(self, document: Document, overrides: Mapping[str, str]) -> None:

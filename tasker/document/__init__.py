@@ -13,6 +13,7 @@ from tasker.document.values import (
     Scalar,
     Source,
     Span,
+    Unknown,
     Value,
     plain,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Secrets",
     "Source",
     "Span",
+    "Unknown",
     "Value",
     "Variables",
     "load",

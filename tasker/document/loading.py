@@ -37,6 +37,8 @@ class Document:
     """The paths of the document that substitutions asked for, whether they were there or not."""
     revision: str
     """A digest of the texts, the overrides and the variables."""
+    faults: tuple[Fault, ...] = ()
+    """What kept some values from being known; only where the caller of `load` asked for as much as there is."""
 
     def to_config(self) -> Any:
         """The tree as a `pyhocon.ConfigTree`, secrets masked, for its conversions and for Python callers."""
@@ -53,8 +55,13 @@ def load(
     secrets: Secrets,
     overrides: Mapping[str, str] = MappingProxyType({}),
     limits: Limits = Limits(),  # noqa: B008 - it is immutable
+    partial: bool = False,
 ) -> Document:
-    """Read the file `name` of the conf folder. Raises `InvalidFileError` with every fault that was found."""
+    """Read the file `name` of the conf folder. Raises `InvalidFileError` with every fault that was found.
+
+    Where `partial`, a document whose texts could be read is answered all the same, with `Unknown` for each value that
+    substitution could not make, and its `faults`: what is wrong with the rest can then be told in the same go.
+    """
     files = Files(folder, limits)
     try:
         with collection_paused():
@@ -68,7 +75,7 @@ def load(
         # The limits leave room for this; a caller that is itself nested deep may have taken it.
         fault = Fault("too-deep", Place(folder.shown(name)), "the file leads deeper than there is room for")
         raise InvalidFileError([fault]) from None
-    if tree is None or resolver.faults:
+    if tree is None or (resolver.faults and not partial):
         raise InvalidFileError(_in_order(resolver.faults))
     return Document(
         root=tree,
@@ -77,6 +84,7 @@ def load(
         secrets=MappingProxyType(resolver.secrets),
         reads=frozenset(resolver.reads),
         revision=_revision(files.digests, overrides, resolver.variables),
+        faults=tuple(_in_order(resolver.faults)),
     )
 
 

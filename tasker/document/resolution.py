@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
 
 from tasker.document.limits import VALUE_WEIGHT
 from tasker.document.syntax import Blank, Concatenation, Field, Fields, Include, Listing, Substitution
-from tasker.document.values import MASK, Array, Late, Object, OutputReference, Scalar, Span, Value
+from tasker.document.values import MASK, Array, Late, Object, OutputReference, Scalar, Span, Unknown, Value
 from tasker.faults import Fault
 
 if TYPE_CHECKING:
@@ -508,7 +508,7 @@ class Resolver:
             return Scalar(node.span, value, value, MASK)
         if node.optional:
             return None
-        hint = "a secret is a file of that name in the secrets folder"
+        hint = "a secret is a file of that name in the folder that --secrets names"
         self._tell("unresolved-substitution", node.span, f"there is no secret named '{name}'", hint)
         return _Broken(node.span)
 
@@ -518,11 +518,13 @@ class Resolver:
         """The result with everything in it evaluated; `span` is what led to it."""
         if isinstance(result, Value):
             return result
-        if not isinstance(result, _Shape | _Row):
+        if isinstance(result, _Broken):
+            return Unknown(result.span)
+        if result is None:
             return None
         if id(result) in self._making:
             self._tell("substitution-cycle", span, "this holds itself, and would never end")
-            return None
+            return Unknown(span)
         if depth > self._limits.nesting:
             self._too_deep(span)
         if id(result) not in self._made:

@@ -127,6 +127,13 @@ class Late(Value):
         return tuple(part for part in self.parts if isinstance(part, OutputReference))
 
 
+@dataclass(frozen=True, slots=True)
+class Unknown(Late):
+    """A value that a fault, which has been told, keeps from being known; as of late ones, nothing is said of it."""
+
+    parts: tuple[Scalar | OutputReference, ...] = ()
+
+
 def plain(value: Value, *, masked: bool = False) -> Any:
     """The value as Python data; late parts as they are written, secrets as `MASK` where `masked`."""
     match value:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tasker.document.values import Late, Object, plain
+from tasker.document.values import Array, Late, Object, Unknown, plain
 from tasker.garbage import collection_paused
 from tasker.nearest import nearest
 from tasker.pipeline import LateArgument, Pipeline, Step
@@ -20,7 +20,7 @@ from tasker.validation.bounds import AtLeast, MoreThan
 from tasker.validation.findings import Findings, TooManyFaultsError, suggestion
 from tasker.validation.needs import check_outputs, read_needs
 from tasker.validation.schedules import read_schedule
-from tasker.validation.steps import read_defaults, read_entries
+from tasker.validation.steps import STEP_KEYS, read_defaults, read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tasker.discovery import Catalogue
     from tasker.document import Document
+    from tasker.document.values import Value
     from tasker.faults import Fault
     from tasker.signature import Signature
     from tasker.task import Task
@@ -59,11 +60,11 @@ _NEAR_MISS = 0.8
 def validate(
     document: Document, *, stem: str, catalogue: Catalogue, now: datetime
 ) -> tuple[Pipeline | None, list[Fault]]:
-    """The pipeline that a document describes, or `None` and everything that is wrong with it.
+    """The pipeline that a document describes, or `None` and everything that is wrong with it, its own faults first.
 
     `stem` is the name of its file without the ending; `now` is where the search for slots begins.
     """
-    findings = Findings()
+    findings = Findings(document.faults)
     with collection_paused(), suppress(TooManyFaultsError):
         pipeline = _pipeline(document, stem, catalogue, now, findings)
         if not findings.faults:
@@ -112,13 +113,17 @@ def _check_keys(document: Document, findings: Findings) -> set[str]:
     read = {path[0] for path in document.reads}
     meant = set()
     for key in root.fields:
+        place = root.key_place(key)
         if key in NOT_YET:
-            findings.add("not-yet", root.key_place(key), f"'{key}' is not supported by this version", NOT_YET[key])
-        elif (
-            key not in RESERVED_KEYS and key not in read and (near := nearest(key, RESERVED_KEYS, likeness=_NEAR_MISS))
-        ):
+            findings.add("not-yet", place, f"'{key}' is not supported by this version", NOT_YET[key])
+        elif key in RESERVED_KEYS or key in read:
+            continue
+        elif key in STEP_KEYS:
+            message = f"'{key}' is a key of a step, not of a pipeline, and nothing reads it"
+            findings.add("misspelt-key", place, message, f"for one step, put it there; for all: defaults {{ {key} … }}")
+        elif near := nearest(key, RESERVED_KEYS, likeness=_NEAR_MISS):
             message = f"'{key}' is no key of a pipeline, and nothing reads it"
-            findings.add("misspelt-key", root.key_place(key), message, f"did you mean '{near}'?")
+            findings.add("misspelt-key", place, message, f"did you mean '{near}'?")
             meant.add(near)
     return meant
 
@@ -136,15 +141,22 @@ def _steps(root: Object, catalogue: Catalogue, findings: Findings) -> tuple[Step
         return ()
     defaults = read_defaults(root.fields["defaults"], findings) if "defaults" in root.fields else None
     entries = read_entries(root.fields["tasks"], defaults, findings)
-    needs = read_needs(entries, findings)
+    # Among steps that are not all known, nobody can say who is not there; with two of one id, who reads whom.
+    known = _all_known(root.fields["tasks"])
+    certain = known and len({entry.id for entry in entries}) == len(entries)
+    needs = read_needs(entries, findings if known else Findings())
     signatures = [_signature(entry, catalogue, findings) for entry in entries]
-    # Where two steps have one id, which has been told, it means the first.
-    handed_on = {entry.id: expected for entry, expected in zip(entries[::-1], signatures[::-1], strict=True)}
-    check_outputs(entries, needs, handed_on, findings)
+    handed_on = {entry.id: expected for entry, expected in zip(entries, signatures, strict=True)} if certain else {}
+    if certain:
+        check_outputs(entries, needs, handed_on, findings)
     return tuple(
         _step(entry, expected, needs[entry.id], handed_on, findings)
         for entry, expected in zip(entries, signatures, strict=True)
     )
+
+
+def _all_known(tasks: Value) -> bool:
+    return isinstance(tasks, Array) and not any(isinstance(item, Unknown) for item in tasks.items)
 
 
 def _signature(entry: Entry, catalogue: Catalogue, findings: Findings) -> Signature | None:

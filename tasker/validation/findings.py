@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tasker.conversion import Mismatch, convert
-from tasker.document.values import Object, Scalar
+from tasker.document.values import Object, Scalar, Unknown
 from tasker.faults import Fault
 from tasker.nearest import nearest
 from tasker.references import references
@@ -27,8 +27,9 @@ class TooManyFaultsError(Exception):
 class Findings:
     """Every fault found so far, each once; finding one does not end the search, unless there are too many."""
 
-    def __init__(self) -> None:
-        self._faults: dict[Fault, None] = {}
+    def __init__(self, known: Iterable[Fault] = ()) -> None:
+        """Begin with the faults that are known already."""
+        self._faults = dict.fromkeys(known)
 
     @property
     def faults(self) -> list[Fault]:
@@ -56,6 +57,8 @@ class Findings:
 
     def _settled(self, value: Value, what: str) -> bool:
         """Whether the value may decide on a plan: it is known before a run, and may be shown to people."""
+        if isinstance(value, Unknown):
+            return False
         late = list(references(value))
         for reference in late:
             message = f"{what} cannot read {reference}, which is known only during a run"

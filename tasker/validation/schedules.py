@@ -43,8 +43,9 @@ def read_schedule(value: Value, now: datetime, findings: Findings) -> Schedule |
     if "cron" not in found:
         return None
     cron = value.fields["cron"]
-    expressions = [item for item in (cron.items if isinstance(cron, Array) else (cron,)) if isinstance(item, Scalar)]
-    if not expressions:
+    items = cron.items if isinstance(cron, Array) else (cron,)
+    expressions = [item for item in items if isinstance(item, Scalar)]
+    if not items:
         findings.add("missing-key", cron.place, "'cron' is an empty list", _EXAMPLE)
     elif len(expressions) > _MOST:
         findings.add(

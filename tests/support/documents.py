@@ -44,6 +44,7 @@ def document(
     secrets: Mapping[str, str] | None = None,
     overrides: Mapping[str, str] | None = None,
     limits: Limits | None = None,
+    partial: bool = False,
 ) -> Document:
     """The document that `text` makes, with `files` beside it to include."""
     return load(
@@ -53,6 +54,7 @@ def document(
         secrets=(secrets or {}).get,
         overrides=overrides or {},
         limits=limits or Limits(),
+        partial=partial,
     )
 
 

@@ -272,6 +272,51 @@ class TestBounds:
         assert time.process_time() - start < 5
 
 
+class TestWhatIsNotKnown:
+    """One value that cannot be made hides no fault of the others, and makes none of its own."""
+
+    def test_the_faults_of_the_rest_are_told_with_it(self) -> None:
+        text = "schedule = @dayly⏎tasks = [{ name = sey }, { name = scan, args { path = ${gone}, pth = 1 } }]"
+        assert sorted(found(text, partial=True)) == [
+            "1:12 bad-cron",
+            "2:19 unknown-task",
+            "2:55 unresolved-substitution",
+            "2:64 unknown-argument",
+        ]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "tasks = ${gone}",
+            "tasks = [${gone}, { name = say, needs = [scan] }]",
+            "tasks = [{ name = ${gone} }]",
+            "tasks = [{ name = named, args = ${gone} }]",
+            "tasks = [{ name = named, args { name = ${gone}, timeout = ${gone} } }]",
+            "tasks = [{ name = say, when = ${gone}, retries = ${gone}, timeout = ${gone}, needs = ${gone} }]",
+            "tasks = [{ name = say, args { text = a${gone}b } }]",
+            "defaults = ${gone}⏎params = ${gone}⏎schedule = ${gone}⏎max_parallel = ${gone}⏎tasks = [{ name = say }]",
+            "schedule { cron = [${gone}], timezone = ${gone} }⏎name = ${gone}⏎tasks = [{ name = say }]",
+        ],
+    )
+    def test_nothing_else_is_said_of_it(self, text: str) -> None:
+        assert {fault.split()[1] for fault in found(text, partial=True)} == {"unresolved-substitution"}
+
+
+class TestStepKeysAtTheTop:
+    @pytest.mark.parametrize("key", ["retries = 3", "needs = []", "args { text = x }", "when = false"])
+    def test_a_key_that_only_a_step_has_is_a_fault(self, key: str) -> None:
+        assert found(f"{key}⏎tasks = [{{ name = say }}]") == ["1:1 misspelt-key"]
+
+    def test_it_may_be_a_variable_of_the_authors(self) -> None:
+        assert valid("retries = 3⏎tasks = [{ name = say, retries = ${retries} }]").steps[0].retry.attempts == 4
+
+
+def test_outputs_are_not_judged_where_two_steps_have_one_id() -> None:
+    reading = "args { text = ${outputs.a.file} }"
+    text = f"tasks = [{{ name = scan, id = a }}, {{ name = say, id = b }}, {{ name = say, id = b, {reading} }}]"
+    assert found(text) == ["1:78 duplicate-id"]
+
+
 def test_what_authors_name_their_variables_is_no_concern_of_ours() -> None:
     assert valid("workspace = /x\non_success = y\nsource = z\nstage = 1\ntasks = [{ name = say }]").name == "nightly"
 
