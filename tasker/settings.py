@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from tasker.errors import UsageError
 from tasker.run import DEFAULT_GRACE_S
 from tasker.variables import Variables
 
@@ -52,6 +53,13 @@ class Settings:
     conf_dir: Path | None = None
     """The folder that includes may not leave; the conf file's own folder where it is not set."""
 
+    def __post_init__(self) -> None:
+        """Refuse variables that no process can be given: raises `UsageError`."""
+        for name, value in self.given.items():
+            if reason := _no_variable(name, value):
+                message = f"the variable {name!r} cannot be set: {reason}"
+                raise UsageError(message)
+
     @property
     def task_folders(self) -> list[Path]:
         """Every folder in which tasks are looked for, in order."""
@@ -77,3 +85,16 @@ class Settings:
             given=self.given,
             environment=self.environment,
         )
+
+
+def _no_variable(name: object, value: object) -> str:
+    """Why these cannot be a variable's name and value; empty where they can. The value may be a secret."""
+    if not isinstance(name, str) or not name or "=" in name:
+        return "a name is text, and not empty, without '='"
+    if not isinstance(value, str):
+        return f"its value is to be text, not {type(value).__name__}"
+    try:
+        usable = b"\0" not in os.fsencode(name) + os.fsencode(value)
+    except UnicodeEncodeError:
+        usable = False
+    return "" if usable else "it holds a character that no variable can hold"

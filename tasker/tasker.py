@@ -27,7 +27,10 @@ class Tasker:
     def __init__(
         self, path: str | os.PathLike[str], env: Mapping[str, str] | None = None, *, settings: Settings | None = None
     ) -> None:
-        """Take the file; `env` holds variables that win over tasker's own and over the environment."""
+        """Take the file; `env` holds variables that win over tasker's own and over the environment.
+
+        Raises `UsageError` where one of these cannot be a variable.
+        """
         self.path = Path(path)
         settings = settings or Settings()
         self._project = Project(replace(settings, given=MappingProxyType({**settings.given, **(env or {})})))

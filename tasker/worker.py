@@ -57,8 +57,6 @@ def work(job: Job, sender: Sender) -> None:
     """Carry out an attempt and send its answer: `{"outputs": …}` or `{"error": …, "traceback": …}`."""
     process = os.getpid()
     signal.signal(signal.SIGTERM, _stop)
-    os.environ.update(job.environment)
-    tempfile.tempdir = None
     answer = _answer(job, sender)
     if os.getpid() == process:
         sender.send(answer)
@@ -86,6 +84,8 @@ class _StepError(Exception):
 
 
 def _run(job: Job, sender: Sender) -> object:
+    os.environ.update(job.environment)
+    tempfile.tempdir = None
     arguments = {name: _argument(name, value, job) for name, value in job.step.arguments.items()}
     log = _Log(sender, job.masker.mask)
     task = job.task.__new__(job.task)

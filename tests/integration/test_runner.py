@@ -69,9 +69,10 @@ def run(
     stop: StopRequest | None = None,
     grace_s: float = 10,
     secret: str = "",
+    environment: dict[str, str] | None = None,
 ) -> Run:
     pipeline = Pipeline(name="p", steps=steps, secrets=frozenset({secret}))
-    occasion = Occasion(run_id="r", slot=NOON, workspace=folder)
+    occasion = Occasion(run_id="r", slot=NOON, workspace=folder, environment=environment or {})
     observers = [watcher] if watcher else []
     with stop_request() as own:
         runner = Runner(
@@ -161,6 +162,11 @@ def test_a_step_for_which_no_process_can_be_had_has_failed(tmp_path: Path) -> No
     assert (fine.status, fine.attempts) == (Status.FAILED, 2)
     assert fine.error == "no process can be started for it: Too many open files"
     assert descriptors() == before
+
+
+def test_a_step_that_cannot_have_its_environment_says_why(tmp_path: Path) -> None:
+    ended = run(tmp_path, Tasks(fine=lambda _: None), step("fine"), environment={"A": "x\0y"})
+    assert ended.steps[0].error == "ValueError: embedded null byte"
 
 
 def test_an_observer_that_fails_ends_the_run_in_order_and_its_error_is_raised(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyhocon import ConfigTree, HOCONConverter
 
 from tasker import Tasker
-from tasker.errors import InvalidFileError
+from tasker.errors import InvalidFileError, UsageError
 from tasker.settings import Settings
 
 
@@ -52,3 +53,20 @@ def test_it_raises_every_fault_before_anything_runs(conf: Path) -> None:
     with pytest.raises(InvalidFileError) as raised:
         Tasker(conf).run()
     assert [fault.code for fault in raised.value.faults] == ["unknown-task", "unknown-task"]
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"DAYS": 7}, "the variable 'DAYS' cannot be set: its value is to be text, not int"),
+        ({"A": "s3cr3t\0"}, "the variable 'A' cannot be set: it holds a character that no variable can hold"),
+        ({"A": "s3cr3t\ud800"}, "the variable 'A' cannot be set: it holds a character that no variable can hold"),
+        ({"A=B": "1"}, "the variable 'A=B' cannot be set: a name is text, and not empty, without '='"),
+        ({"": "1"}, "the variable '' cannot be set: a name is text, and not empty, without '='"),
+        ({7: "1"}, "the variable 7 cannot be set: a name is text, and not empty, without '='"),
+    ],
+)
+def test_it_refuses_what_cannot_be_a_variable(conf: Path, env: dict[Any, Any], told: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Tasker(conf, env)
+    assert str(raised.value) == told
