@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
+import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,9 +62,9 @@ class ShellScript(Task):
             if status not in success_codes:
                 self.logger.error("the program failed", **_ending(status))
                 return False
-            return _outputs(outputs) if outputs.exists() else True
+            return _outputs(outputs) if os.path.lexists(outputs) else True
         finally:
-            outputs.unlink(missing_ok=True)
+            _remove(outputs)
 
 
 def _split(arguments: str | Sequence[str] | None) -> list[str]:
@@ -114,10 +116,18 @@ def _ending(status: int) -> dict[str, object]:
 
 def _outputs(file: Path) -> dict[str, str]:
     """What the program wrote for later steps; blank lines are passed over."""
-    if file.stat().st_size > OUTPUTS_LIMIT:
+    found = file.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        message = f"the program left something else than a file at ${OUTPUTS_VARIABLE}: write lines KEY=VALUE to it"
+        raise ValueError(message)
+    if found.st_size > OUTPUTS_LIMIT:
         message = f"the program wrote more than {OUTPUTS_LIMIT} bytes to ${OUTPUTS_VARIABLE}: hand on a path instead"
         raise ValueError(message)
-    lines = file.read_text(encoding="utf-8").split("\n")
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError:
+        message = f"what the program wrote to ${OUTPUTS_VARIABLE} is not UTF-8"
+        raise ValueError(message) from None
     return dict(_output(number, line) for number, line in enumerate(lines, start=1) if line.strip())
 
 
@@ -127,3 +137,11 @@ def _output(number: int, line: str) -> tuple[str, str]:
         message = f"line {number} of ${OUTPUTS_VARIABLE} is not KEY=VALUE"
         raise ValueError(message)
     return match["key"], match["value"]
+
+
+def _remove(left: Path) -> None:
+    """Remove the outputs file, or what the program made in its place."""
+    if left.is_dir() and not left.is_symlink():
+        shutil.rmtree(left)
+    else:
+        left.unlink(missing_ok=True)

@@ -87,6 +87,26 @@ def test_an_outputs_file_that_cannot_be_read_fails_the_step_and_is_not_repeated(
 
 
 @pytest.mark.parametrize(
+    "script",
+    [
+        'mkfifo "$TASKER_OUTPUTS"',
+        'mkdir "$TASKER_OUTPUTS"; touch "$TASKER_OUTPUTS/x"',
+        'ln -s missing "$TASKER_OUTPUTS"',
+        'ln -s /etc/passwd "$TASKER_OUTPUTS"',
+    ],
+)
+def test_what_is_no_file_is_not_read_as_one(script: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"something else than a file at \$TASKER_OUTPUTS"):
+        make("shell_script", tmp_path).run(script, shell=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_that_are_no_text_fail_the_step_in_our_words(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"\$TASKER_OUTPUTS is not UTF-8"):
+        make("shell_script", tmp_path).run(r'printf "a=\377\n" > "$TASKER_OUTPUTS"', shell=True)
+
+
+@pytest.mark.parametrize(
     ("command", "error", "says"),
     [
         ("no-such-program", FileNotFoundError, "no program is named 'no-such-program' in PATH"),
