@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tasker import linux
 from tasker.process import Leftovers, signals_blocked
+from tasker.workspace import remove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals by which a terminal, `kill` and Kubernetes ask a program to stop."""
@@ -30,9 +32,10 @@ def heeded_signals() -> list[int]:
     return [signum for signum in STOPPING if signal.getsignal(signum) is not signal.SIG_IGN]
 
 
-def supervised(body: Callable[[], int]) -> int:
+def supervised(body: Callable[[], int], workspaces: Iterable[Path] = ()) -> int:
     """Carry out `body` in a process of its own, and end what it leaves; its exit status. For a program's own process.
 
+    Of the `workspaces`, those that are still there are removed.
     What the body leaves behind becomes this process's own, so it must not have other children that come and go.
     """
     leftovers = Leftovers()
@@ -40,6 +43,8 @@ def supervised(body: Callable[[], int]) -> int:
         status, _ = forked(body)
     finally:
         leftovers.kill(set())
+        for path in workspaces:
+            remove(path)
     if status == _KILLED:
         print("tasker: the process of the run was killed by SIGKILL", file=sys.stderr)  # noqa: T201 - it cannot say so
     return status

@@ -56,7 +56,8 @@ class Tasker:
         """
         loaded = self._project.load(self.path)
         _valid(loaded)
-        status, signals = forked(lambda: supervised(lambda: self._run(loaded)))
+        own = () if self._project.settings.keep_workspace else (loaded.occasion.workspace,)
+        status, signals = forked(lambda: supervised(lambda: self._run(loaded), own))
         for signum in signals:
             signal.raise_signal(signum)
         return status == 0

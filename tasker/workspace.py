@@ -37,7 +37,7 @@ def workspace(path: Path, *, keep: bool) -> Iterator[Path]:
         yield path
     finally:
         if not keep:
-            _remove(path)
+            remove(path)
 
 
 def _make(path: Path) -> None:
@@ -54,7 +54,8 @@ def _make(path: Path) -> None:
     (path / TEMPORARY).mkdir()
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a workspace, if it is there."""
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         _unlock(path)

@@ -39,15 +39,16 @@ def run(arguments: argparse.Namespace) -> int:
         for loaded in all_loaded:
             _show_plan(loaded)
         return 0
-    return _supervised(lambda: max(_run_all(project, all_loaded, arguments, console=console)))
+    own = [] if project.settings.keep_workspace else [loaded.occasion.workspace for loaded in all_loaded]
+    return _supervised(lambda: max(_run_all(project, all_loaded, arguments, console=console)), own)
 
 
-def _supervised(runs: Callable[[], int]) -> int:
+def _supervised(runs: Callable[[], int], workspaces: list[Path]) -> int:
     """Have the runs in a process of their own; what they raise is told there, and comes to the same exit status."""
     from tasker.cli.boundary import caught  # noqa: PLC0415 - a dry run needs neither
     from tasker.supervision import supervised  # noqa: PLC0415
 
-    return supervised(lambda: caught(runs))
+    return supervised(lambda: caught(runs), workspaces)
 
 
 def _run_all(

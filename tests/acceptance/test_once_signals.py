@@ -205,8 +205,9 @@ def test_after_a_kill_of_the_command_the_run_is_stopped_in_order(tmp_path: Path)
     assert eventually(lambda: no_workspace(tmp_path))
 
 
-def test_after_a_kill_of_the_run_the_command_ends_what_is_left(tmp_path: Path) -> None:
-    command = start_tasker(tmp_path, conf=SCRIPT)
+@pytest.mark.parametrize("keep", ["0", "1"])
+def test_after_a_kill_of_the_run_the_command_ends_what_is_left(tmp_path: Path, keep: str) -> None:
+    command = start_tasker(tmp_path, conf=SCRIPT, TASKER_KEEP_WORKSPACE=keep)
     command.wait_for("step.output", line="ready")
     (run,) = linux.children(command.process.pid)
     os.kill(run, signal.SIGKILL)
@@ -214,6 +215,7 @@ def test_after_a_kill_of_the_run_the_command_ends_what_is_left(tmp_path: Path) -
     assert result.status == 137
     assert "killed by SIGKILL" in result.stderr
     assert gone(str(tmp_path))
+    assert no_workspace(tmp_path) is (keep == "0")
 
 
 def test_a_reader_who_leaves_ends_the_run_in_order(tmp_path: Path) -> None:
