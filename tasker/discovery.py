@@ -128,8 +128,12 @@ def discover(folders: Iterable[Path], registry: TaskRegistry) -> Discovery:
 
 
 def _modules(folders: Iterable[Path], discovery: Discovery) -> Iterator[_Module]:
-    """The files of tasks in the folders. One whose name begins with `_` is none; its neighbours may import it."""
+    """The files of tasks in the folders. One whose name begins with `_` is none; its neighbours may import it.
+
+    A copy of a file under the same name, as where a checkout of tasker is installed and worked in, is that file again.
+    """
     seen: set[Path] = set()
+    copies: dict[str, Path] = {}
     for folder in folders:
         if (real := folder.resolve()) in seen:
             continue
@@ -139,8 +143,18 @@ def _modules(folders: Iterable[Path], discovery: Discovery) -> Iterator[_Module]
             discovery.faults.append(Fault("broken-task", place, "there is no such task folder", "see --tasks"))
             continue
         for file in sorted(real.glob("[!_.]*.py")):
-            if not file.is_dir():
+            if not file.is_dir() and not _is_copy(file, copies.setdefault(file.name, file)):
                 yield _Module(file, folder / file.name, frozenset(_names_promised(file)))
+
+
+def _is_copy(file: Path, first: Path) -> bool:
+    """Whether the file holds what another one that was found before it holds."""
+    if file == first or not (file.is_file() and first.is_file()):
+        return False
+    try:
+        return file.read_bytes() == first.read_bytes()
+    except OSError:
+        return False
 
 
 def _discover_installed(registry: TaskRegistry) -> Discovery:

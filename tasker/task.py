@@ -76,7 +76,7 @@ class Task:
     """The name in conf files; the class's name in lower case where it is not set."""
 
     requires: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """Modules that `run()` imports and may lack, each with what to install: `{"sqlglot": "tasker[lineage]"}`."""
+    """Modules that `run()` imports and may lack, each with what to install: `{"sqlglot": "sqlglot>=30"}`."""
 
     logger: Logger = _LoggerOutsideOfRuns()  # type: ignore[assignment]  # mypy does not see instances through it
     """Logs with the names of the run, pipeline and step bound."""

@@ -41,7 +41,7 @@ def requirements(task: type[Task]) -> Mapping[str, str]:
     requires: Any = task.requires
     if isinstance(requires, Mapping) and all(isinstance(word, str) for pair in requires.items() for word in pair):
         return requires
-    example = 'requires = {"sqlglot": "tasker[lineage]"}'
+    example = 'requires = {"sqlglot": "sqlglot>=30"}'
     raise BrokenSignatureError(task, f"`requires` is no mapping of modules to what to install, such as {example}")
 
 

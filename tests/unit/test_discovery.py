@@ -244,3 +244,13 @@ def test_a_script_runs_the_classes_that_it_defines_itself(tmp_path: Path) -> Non
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "True"
     assert (tmp_path / "touched").read_text() == "*.py"
+
+
+def test_a_copy_of_a_file_of_tasks_is_that_file_again(tasks: Path) -> None:
+    write(tasks, "hello.py", GOOD.format(name="Hello"))
+    installed = tasks.parent / "installed"
+    installed.mkdir()
+    (installed / "hello.py").write_bytes((tasks / "hello.py").read_bytes())
+    found = catalogue(installed, tasks)
+    assert found.discovery.faults == []
+    assert found.broken("hello") is None
