@@ -54,7 +54,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A stretch of one line of a file; lines and columns count from one, columns in characters."""
+    """A stretch of one line of a file; lines and columns count from one, columns in characters.
+
+    On a command line there are none: `line` is 0 there.
+    """
 
     file: str
     line: int = 1
@@ -64,7 +67,7 @@ class Place:
     """The line's text, cut to a bound; empty where it is not known."""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)

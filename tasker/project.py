@@ -141,11 +141,11 @@ class Project:
         faults = [
             Fault(
                 "unknown-parameter",
-                Place(f"--set {name}={value}"),
+                Place(f"--set {name}", line=0),
                 f"the pipeline declares no parameter '{name}'",
                 _parameter_hint(name, declared),
             )
-            for name, value in overrides.items()
+            for name in overrides
             if name.partition(".")[0] not in declared
         ]
         if faults:

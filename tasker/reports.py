@@ -115,13 +115,8 @@ def _github(faults: Sequence[Fault]) -> Iterator[str]:
     """One workflow command a line, which GitHub shows beside the changed line."""
     for fault in faults:
         place = fault.place
-        properties = {
-            "file": place.file,
-            "line": place.line,
-            "col": place.column,
-            "endColumn": place.column + place.length,
-            "title": fault.code,
-        }
+        stretch = {"line": place.line, "col": place.column, "endColumn": place.column + place.length}
+        properties = {"file": place.file, **(stretch if place.line else {}), "title": fault.code}
         listed = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items())
         message = f"{fault.message}\n{fault.hint}" if fault.hint else fault.message
         yield f"::{fault.severity} {listed}::{_escaped(message)}"
@@ -152,17 +147,14 @@ def _sarif(faults: Sequence[Fault]) -> Iterator[str]:
 
 def _result(fault: Fault) -> dict[str, Any]:
     place = fault.place
-    region = {
-        "startLine": place.line,
-        "startColumn": place.column,
-        "endColumn": place.column + place.length,
-    }
+    stretch = {"startLine": place.line, "startColumn": place.column, "endColumn": place.column + place.length}
+    region = {"region": stretch} if place.line else {}
     return {
         "ruleId": fault.code,
         "ruleIndex": [*CODES].index(fault.code),
         "level": fault.severity,
         "message": {"text": f"{fault.message}; {fault.hint}" if fault.hint else fault.message},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(place.file)}, "region": region}}],
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(place.file)}, **region}}],
     }
 
 

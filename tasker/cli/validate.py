@@ -96,12 +96,21 @@ def _cache(arguments: argparse.Namespace) -> Path | None:
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from conf_files(path)
+            yield from _conf_files(path)
         elif path.exists():
             yield path
         else:
             message = f"there is no file or folder {path}"
             raise UsageError(message)
+
+
+def _conf_files(folder: Path) -> list[Path]:
+    """The pipelines of a folder. Raises `UsageError` where it has none: it is most likely the wrong one."""
+    files = conf_files(folder)
+    if not files:
+        message = f"there is no pipeline in {folder}: these are files '*.conf' whose names begin with no '_' and no '.'"
+        raise UsageError(message)
+    return files
 
 
 def _count(number: int, noun: str) -> str:

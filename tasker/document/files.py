@@ -58,7 +58,8 @@ class Files:
         try:
             return self._take(path, self.folder.read(path), (path,))
         except OutsideFolderError:
-            fault = Fault("include-refused", Place(shown), "this leads out of the conf folder")
+            hint = "--conf-dir names the folder that a file and all that it includes are in"
+            fault = Fault("unreadable", Place(shown), "the file is not in the conf folder", hint)
         except OSError as error:
             fault = Fault("unreadable", Place(shown), f"the file cannot be read: {_reason(error)}")
         except FaultError as error:

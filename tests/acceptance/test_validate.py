@@ -109,6 +109,24 @@ def test_a_folder_in_the_place_of_a_file_cannot_be_read(tmp_path: Path) -> None:
     assert faults(tmp_path, cwd=tmp_path) == [f"{tmp_path}/a.conf:1:1 unreadable"]
 
 
+def test_a_folder_without_pipelines_is_wrong_usage(tmp_path: Path) -> None:
+    """A job in CI with the wrong path must not pass."""
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "_only_included.conf").write_text(STEP)
+    ended = tasker(cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert ended.stderr.startswith(b"tasker: there is no pipeline in conf.d: ")
+
+
+def test_a_file_outside_of_the_conf_folder_is_told_to_be(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "a.conf").write_text(STEP)
+    ended = tasker("a.conf", "--conf-dir", "elsewhere", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert b"a.conf:1:1: unreadable: the file is not in the conf folder\n" in ended.stdout
+    assert b"--conf-dir" in ended.stdout
+
+
 def test_one_file_named_twice_is_no_duplicate(tmp_path: Path) -> None:
     (tmp_path / "a.conf").write_text(STEP)
     assert faults("a.conf", "./a.conf", tmp_path / "a.conf", ".", cwd=tmp_path) == []
@@ -117,9 +135,13 @@ def test_one_file_named_twice_is_no_duplicate(tmp_path: Path) -> None:
 class TestWhatIsSetFromOutside:
     def test_a_parameter_that_is_not_declared(self, tmp_path: Path) -> None:
         (tmp_path / "a.conf").write_text("params { days = 3 }\n" + STEP)
-        assert faults("a.conf", "--set", "dayz=7", cwd=tmp_path) == ["--set dayz=7:1:1 unknown-parameter"]
+        assert faults("a.conf", "--set", "dayz=7", cwd=tmp_path) == ["--set dayz:0:1 unknown-parameter"]
         assert faults("a.conf", "--set", "days=7", cwd=tmp_path) == []
-        assert faults("a.conf", cwd=tmp_path, TASKER_SET="dayz=7") == ["--set dayz=7:1:1 unknown-parameter"]
+        assert faults("a.conf", cwd=tmp_path, TASKER_SET="dayz=7") == ["--set dayz:0:1 unknown-parameter"]
+        ended = tasker("a.conf", "--set", "dayz=1:1:1", cwd=tmp_path)
+        assert ended.stdout.decode() == (
+            "--set dayz: unknown-parameter: the pipeline declares no parameter 'dayz'\n      | did you mean 'days'?\n"
+        )
 
     def test_a_parameter_of_the_wrong_type_is_shown_where_it_was_set(self, tmp_path: Path) -> None:
         step = "tasks = [{ name = prune, args { path = x, older_than = ${params.age} } }]\n"

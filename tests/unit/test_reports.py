@@ -81,6 +81,14 @@ def test_long_line_numbers_keep_the_gutter_straight() -> None:
     assert line.index("|") == marks.index("|")
 
 
+def test_a_place_on_a_command_line_has_no_line_and_no_column() -> None:
+    fault = Fault("unknown-parameter", Place("--set x", line=0), "no", "one of: y")
+    assert text(fault) == ["--set x: unknown-parameter: no", "      | one of: y"]
+    assert list(report([fault], "github")) == ["::error file=--set x,title=unknown-parameter::no%0Aone of: y"]
+    (result,) = sarif(fault)["runs"][0]["results"]
+    assert "region" not in result["locations"][0]["physicalLocation"]
+
+
 def test_faults_come_by_place_and_each_once() -> None:
     faults = [Fault("syntax", Place(file, line), "no") for file, line in [("b", 1), ("a", 10), ("a", 9), ("a", 10)]]
     assert [line.split(" ")[0] for line in text(*faults)] == ["a:9:1:", "a:10:1:", "b:1:1:"]
