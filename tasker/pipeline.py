@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from tasker.document.values import Object, Value
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Names of pipelines stand in file names, labels of metrics and the names of Kubernetes objects."""
+NAME_RULE = "letters, digits, '.', '_' and '-', beginning with a letter or digit; at most 100"
 DEFAULT_MAX_PARALLEL = 4
 """Steps of a run that run at once where the file does not say: they wait for networks more than for cores."""
 

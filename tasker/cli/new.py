@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tasker.cli import options
 from tasker.errors import UsageError
+from tasker.pipeline import NAME, NAME_RULE
 from tasker.registry import where_defined
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""What validation takes for a name."""
 _TAKEN_CLASSES = {"Path", "Task", "TypedDict"}
 """Names that the new task's module imports."""
 
@@ -55,9 +54,8 @@ def _new_task(arguments: argparse.Namespace) -> int:
 
 def _new_pipeline(arguments: argparse.Namespace) -> int:
     name, conf, tests = arguments.name, Path(arguments.conf), Path(arguments.tests)
-    if not _PIPELINE_NAME.fullmatch(name):
-        rule = "letters, digits, '.', '_' and '-', beginning with a letter or digit; at most 100"
-        message = f"a pipeline cannot be named '{name}': {rule}"
+    if not NAME.fullmatch(name):
+        message = f"a pipeline cannot be named '{name}': {NAME_RULE}"
         raise UsageError(message)
     file = conf / f"{name}.conf"
     test = tests / f"test_{re.sub('[.-]', '_', name)}_pipeline.py"

@@ -5,7 +5,6 @@ After this nothing about the configuration can fail: what a run still finds out 
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from datetime import timedelta
 from types import MappingProxyType
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tasker.document.values import Array, Late, Object, Unknown, plain
 from tasker.garbage import collection_paused
 from tasker.nearest import nearest
-from tasker.pipeline import LateArgument, Pipeline, Step
+from tasker.pipeline import NAME, NAME_RULE, LateArgument, Pipeline, Step
 from tasker.validation.arguments import check_types, read_arguments, read_signature
 from tasker.validation.bounds import AtLeast, MoreThan
 from tasker.validation.findings import Findings, TooManyFaultsError, suggestion
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from tasker.task import Task
     from tasker.validation.steps import Entry
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""Names of pipelines stand in file names, labels of metrics and the names of Kubernetes objects."""
 _PLAIN_KEYS: dict[str, Any] = {
     "name": str,
     "description": str,
@@ -98,12 +95,11 @@ def _part(root: Object, keys: Mapping[str, Any]) -> Object:
 
 def _name(root: Object, given: str | None, stem: str, findings: Findings) -> str:
     """The pipeline's name: the one that is given, or else that of its file."""
-    rule = "letters, digits, '.', '_' and '-', beginning with a letter or digit; at most 100"
     if given is not None and not NAME.fullmatch(given):
-        findings.add("bad-value", root.fields["name"].place, "a pipeline cannot be named like this", rule)
+        findings.add("bad-value", root.fields["name"].place, "a pipeline cannot be named like this", NAME_RULE)
     elif "name" not in root.fields and not NAME.fullmatch(stem):
         message = "a pipeline cannot be named like this file"
-        findings.add("bad-value", root.place, message, f"give it a 'name': {rule}")
+        findings.add("bad-value", root.place, message, f"give it a 'name': {NAME_RULE}")
     return given or stem
 
 
