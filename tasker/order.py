@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasker.conversion import Mismatch, convert
 from tasker.masking import Masker
@@ -14,8 +14,9 @@ from tasker.references import MissingOutputError, references, resolved
 from tasker.run import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from tasker.document.values import OutputReference
     from tasker.pipeline import Pipeline, Step
     from tasker.run import StepRun
 
@@ -64,6 +65,10 @@ class Order:
         step = self._steps[self._ids[heapq.heappop(self._ready)]]
         return next(self._passes(step), step)
 
+    def outputs_read(self, step: Step) -> dict[str, Mapping[str, Any]]:
+        """What the steps whose outputs this one reads have handed on, by step id."""
+        return {reference.step: self.ended[reference.step].outputs for reference in _read(step)}
+
     @property
     def finished(self) -> bool:
         """Whether every step has ended or was passed over."""
@@ -73,10 +78,10 @@ class Order:
         """The reasons, if any, for which the step does not start."""
         if self._stopped:
             yield Pass(step, Status.SKIPPED, self._stopped)
-        for needed in _steps_read(step):
-            status = self.ended[needed].status
-            if status is not Status.SUCCEEDED:
-                yield Pass(step, Status.SKIPPED, f"it reads outputs of step '{needed}', which {_past(status)}")
+        for reference in _read(step):
+            status = self.ended[reference.step].status
+            if status is not Status.SUCCEEDED and not reference.optional:
+                yield Pass(step, Status.SKIPPED, f"it reads outputs of step '{reference.step}', which {_past(status)}")
         try:
             if not self._when(step):
                 yield Pass(step, Status.SKIPPED, "its `when` is false")
@@ -86,14 +91,15 @@ class Order:
     def _when(self, step: Step) -> bool:
         if isinstance(step.when, bool):
             return step.when
-        outputs = {ended.step: ended.outputs for ended in self.ended.values()}
-        return bool(convert(resolved(step.when.value, outputs, self._mask), step.when.annotation))
+        value = resolved(step.when.value, self.outputs_read(step), self._mask)
+        return bool(convert(value, step.when.annotation))
 
 
-def _steps_read(step: Step) -> list[str]:
-    """The steps whose outputs the step cannot do without."""
-    late = [value for value in (step.when, *step.arguments.values()) if isinstance(value, LateArgument)]
-    return [reference.step for argument in late for reference in references(argument.value) if not reference.optional]
+def _read(step: Step) -> Iterator[OutputReference]:
+    """The outputs that the step reads."""
+    for value in (step.when, *step.arguments.values()):
+        if isinstance(value, LateArgument):
+            yield from references(value.value)
 
 
 def _past(status: Status) -> str:

@@ -216,7 +216,7 @@ class Runner:
             step=step,
             task=self._tasks.get(step.task),
             context=context,
-            outputs={ended.step: ended.outputs for ended in self._order.ended.values()},
+            outputs=self._order.outputs_read(step),
             environment={**self._occasion.environment, "TASKER_STEP": step.id, "TASKER_ATTEMPT": str(number)},
             masker=self._masker,
         )

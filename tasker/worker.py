@@ -46,7 +46,7 @@ class Job:
     task: type[Task]
     context: Context
     outputs: Mapping[str, Mapping[str, Any]]
-    """What the steps that this one needs have handed on, by step id."""
+    """What the steps whose outputs this one reads have handed on, by step id."""
     environment: Mapping[str, str]
     """Variables to set in the process beside those that it inherits."""
     masker: Masker

@@ -80,6 +80,28 @@ def test_a_condition_is_read_when_the_step_comes_up() -> None:
         assert all_next(order) == [expected]
 
 
+def test_a_step_is_given_only_the_outputs_that_it_reads() -> None:
+    late = LateArgument(value(["x", output("a", "n")]), list[str])
+    a, b, c = Step(id="a", task="t"), Step(id="b", task="t"), Step(id="c", task="t", arguments={"text": late})
+    order = Order(plan(a, b, c))
+    all_next(order)
+    order.end(ended("a", n=1, m=2))
+    order.end(ended("b", n=3))
+    assert order.outputs_read(c) == {"a": {"n": 1, "m": 2}}
+    assert order.outputs_read(b) == {}
+
+
+def test_a_condition_that_is_no_boolean_is_told_without_secrets() -> None:
+    late = LateArgument(output("a", "word"), bool)
+    a, b = Step(id="a", task="t"), Step(id="b", task="t", needs=("a",), when=late)
+    order = Order(Pipeline(name="p", steps=(a, b), secrets=frozenset({"hunter2" * 40})))
+    all_next(order)
+    order.end(ended("a", word="hunter2" * 40))
+    (passed,) = all_next(order)
+    assert isinstance(passed, Pass)
+    assert passed.reason == "'when': expected true or false, not '***'"
+
+
 def test_a_condition_that_is_no_boolean_is_a_failure() -> None:
     a = Step(id="a", task="t", when=LateArgument(value([1]), bool))
     (passed,) = all_next(Order(plan(a)))
