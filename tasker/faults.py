@@ -17,6 +17,7 @@ CODES = {
     "include-missing": "an included file does not exist",
     "include-cycle": "a file includes itself, directly or not",
     "include-refused": "an include leads out of the conf folder, or to something other than a file",
+    "quoted-substitution": "what looks like a substitution stands in quotes, and is text",
     "unresolved-substitution": "a substitution names nothing that is defined",
     "substitution-cycle": "a substitution needs its own value",
     "mixed-concatenation": "values of different kinds stand side by side",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tasker.cli import options
 from tasker.cli.duplicates import duplicates
+from tasker.faults import Severity
 
 if TYPE_CHECKING:
     import argparse
@@ -76,7 +77,7 @@ def _run_watched(project: Project, loaded: Loaded) -> int:
 
 
 def _report(project: Project, all_loaded: list[Loaded], *, console: bool) -> bool:
-    """Tell the faults of the files and of task modules; whether there are any in the files."""
+    """Tell the faults of the files and of task modules; whether one in the files is an error."""
     faults = [*(fault for loaded in all_loaded for fault in loaded.faults), *_duplicates(all_loaded)]
     told = [*project.catalogue.discovery.faults, *faults]
     if told and console:
@@ -91,7 +92,7 @@ def _report(project: Project, all_loaded: list[Loaded], *, console: bool) -> boo
         log = JsonLog(sys.stdout.buffer)
         for fault in told:
             log.fault(fault, Clock().now())
-    return bool(faults)
+    return any(fault.severity is Severity.ERROR for fault in faults)
 
 
 def _duplicates(all_loaded: list[Loaded]) -> Iterator[Fault]:

@@ -18,6 +18,7 @@ from tasker.validation.arguments import check_types, read_arguments, read_signat
 from tasker.validation.bounds import AtLeast, MoreThan
 from tasker.validation.findings import Findings, TooManyFaultsError, suggestion
 from tasker.validation.needs import check_outputs, read_needs
+from tasker.validation.quotes import warn_of_quoted
 from tasker.validation.schedules import read_schedule
 from tasker.validation.steps import STEP_KEYS, read_defaults, read_entries
 
@@ -57,15 +58,15 @@ _NEAR_MISS = 0.8
 def validate(
     document: Document, *, stem: str, catalogue: Catalogue, now: datetime
 ) -> tuple[Pipeline | None, list[Fault]]:
-    """The pipeline that a document describes, or `None` and everything that is wrong with it, its own faults first.
+    """The pipeline that a document describes, or `None`, and everything that is wrong with it, its own faults first.
 
     `stem` is the name of its file without the ending; `now` is where the search for slots begins.
     """
     findings = Findings(document.faults)
     with collection_paused(), suppress(TooManyFaultsError):
         pipeline = _pipeline(document, stem, catalogue, now, findings)
-        if not findings.faults:
-            return pipeline, []
+        if not findings.stop:
+            return pipeline, findings.faults
     return None, findings.faults
 
 
@@ -145,6 +146,8 @@ def _steps(root: Object, catalogue: Catalogue, findings: Findings) -> tuple[Step
     handed_on = {entry.id: expected for entry, expected in zip(entries, signatures, strict=True)} if certain else {}
     if certain:
         check_outputs(entries, needs, handed_on, findings)
+    for entry in entries:
+        warn_of_quoted(entry, root.fields, findings)
     return tuple(
         _step(entry, expected, needs[entry.id], handed_on, findings)
         for entry, expected in zip(entries, signatures, strict=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasker.conversion import Mismatch, convert
 from tasker.document.values import Object, Scalar, Unknown
-from tasker.faults import Fault
+from tasker.faults import Fault, Severity
 from tasker.nearest import nearest
 from tasker.references import references
 
@@ -36,12 +36,25 @@ class Findings:
         """What was found, in the order of finding."""
         return list(self._faults)
 
+    @property
+    def stop(self) -> bool:
+        """Whether one of them is an error, so that there is no pipeline."""
+        return any(fault.severity is Severity.ERROR for fault in self._faults)
+
+    def warn(self, code: str, place: Place, message: str, hint: str) -> None:
+        """Note what stops nothing, and is hardly meant."""
+        self._note(Fault(code, place, message, hint, Severity.WARNING))
+
     def add(self, code: str, place: Place, message: str, hint: str = "") -> None:
-        """Note a fault; raises `TooManyFaultsError` after the last that there is room for."""
-        self._faults[Fault(code, place, message, hint)] = None
+        """Note a fault."""
+        self._note(Fault(code, place, message, hint))
+
+    def _note(self, fault: Fault) -> None:
+        """Note it; raises `TooManyFaultsError` after the last that there is room for."""
+        self._faults[fault] = None
         if len(self._faults) >= MOST_FAULTS:
             last = f"there are over {MOST_FAULTS} faults here, and the rest is not looked for"
-            self._faults[Fault("too-large", place, last, "mend these first")] = None
+            self._faults[Fault("too-large", fault.place, last, "mend these first")] = None
             raise TooManyFaultsError
 
     def read(self, value: Value, annotation: Any, what: str) -> Any:

@@ -302,6 +302,38 @@ class TestWhatIsNotKnown:
         assert {fault.split()[1] for fault in found(text, partial=True)} == {"unresolved-substitution"}
 
 
+class TestQuotedSubstitutions:
+    def warned(self, args: str, before: str = "") -> list[str]:
+        pipeline, faults = judged(f"{before}⏎tasks = [{{ name = say, args {{ {args} }} }}]")
+        assert pipeline is not None
+        return [f"{fault.severity} {fault.code} {fault.message}" for fault in faults]
+
+    def test_one_that_names_what_is_known_is_warned_of_and_stops_nothing(self) -> None:
+        assert self.warned('text = "a_${TODAY}.gz"') == [
+            "warning quoted-substitution ${TODAY} within quotes is text, and no substitution"
+        ]
+        assert self.warned('text = "${?base}/in"', before="base = /data")
+        assert self.warned('text = "${outputs.a.file}"')
+
+    @pytest.mark.parametrize(
+        "args",
+        [
+            'text = "${NOBODY_KNOWS}"',
+            'text = """${TODAY}"""',
+            'text = "a_"${x}".gz"',
+            'text = "costs $5 {TODAY}"',
+        ],
+    )
+    def test_what_may_be_meant_as_text_is_left_alone(self, args: str) -> None:
+        assert self.warned(args, before="x = 1") == []
+
+    def test_a_shell_has_variables_of_its_own(self, tmp_path: Path) -> None:
+        (tmp_path / "sh.conf").write_text(
+            'tasks = [{ name = shell_script, args { command = "echo ${TODAY}", shell = true } }]'
+        )
+        assert Project(Settings()).load(tmp_path / "sh.conf").faults == ()
+
+
 class TestStepKeysAtTheTop:
     @pytest.mark.parametrize("key", ["retries = 3", "needs = []", "args { text = x }", "when = false"])
     def test_a_key_that_only_a_step_has_is_a_fault(self, key: str) -> None:
