@@ -81,6 +81,6 @@ def _zstandard() -> ModuleType:
     try:
         import zstandard
     except ModuleNotFoundError:
-        message = "a .tar.zst archive needs the package zstandard: pip install 'tasker[zstd]', or choose .tar.gz"
+        message = "a .tar.zst archive needs the package zstandard: pip install 'zstandard>=0.23', or choose .tar.gz"
         raise ModuleNotFoundError(message) from None
     return zstandard

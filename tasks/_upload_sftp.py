@@ -206,6 +206,6 @@ def _paramiko() -> Any:
     try:
         import paramiko
     except ModuleNotFoundError:
-        message = "SFTP needs the package paramiko: pip install 'tasker[sftp]'"
+        message = "SFTP needs the package paramiko: pip install 'paramiko>=4'"
         raise ModuleNotFoundError(message) from None
     return paramiko

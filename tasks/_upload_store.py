@@ -103,6 +103,6 @@ def _obstore() -> Any:
         import obstore.exceptions
         import obstore.store
     except ModuleNotFoundError:
-        message = "object stores need the package obstore: pip install 'tasker[objectstore]'"
+        message = "object stores need the package obstore: pip install 'obstore>=0.10'"
         raise ModuleNotFoundError(message) from None
     return obstore

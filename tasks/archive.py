@@ -41,7 +41,7 @@ class Archive(Task):
 
         Args:
             input_directory_path: The folder to pack.
-            target_file_path: The archive, by its name a .tar.gz, .tgz or .tar; with tasker[zstd] .tar.zst or .tzst.
+            target_file_path: The archive, by its name a .tar.gz, .tgz or .tar; with zstandard .tar.zst or .tzst.
             exclude: Patterns such as `*.log` or `cache`; what matches by its path in the folder is left out.
         """
         compression = compression_of(target_file_path)

@@ -70,7 +70,7 @@ class Extract(Task):
         not restored.
 
         Args:
-            archive_file_path: The archive, by its name a .tar.gz, .tgz or .tar; with tasker[zstd] .tar.zst or .tzst.
+            archive_file_path: The archive, by its name a .tar.gz, .tgz or .tar; with zstandard .tar.zst or .tzst.
             target_directory_path: The folder to unpack into; it is made where it is missing.
             max_size: Bytes that the files may come to.
             max_entries: How many files, folders and links there may be.

@@ -124,7 +124,7 @@ class ScanSql(Task):
     """Find the column-level lineage of a folder of SQL files."""
 
     task_name = "scan_sql"
-    requires = {"sqlglot": "tasker[lineage]"}  # noqa: RUF012 - `Task` says what it is
+    requires = {"sqlglot": "sqlglot>=30"}  # noqa: RUF012 - `Task` says what it is
 
     def run(
         self,

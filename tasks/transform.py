@@ -63,7 +63,7 @@ class Transform(Task):
     """Change JSON or JSON lines by a jq query."""
 
     task_name = "transform"
-    requires = {"jq": "tasker[transform]"}  # noqa: RUF012 - `Task` says what it is
+    requires = {"jq": "jq>=1.10"}  # noqa: RUF012 - `Task` says what it is
 
     def run(
         self,
