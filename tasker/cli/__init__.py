@@ -34,13 +34,20 @@ def _command(arguments: Sequence[str] | None) -> int:
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of these words: of the one command that they begin with, or else of all, each with its imports."""
+    """The parser of these words, with the imports of those commands alone that they may mean."""
     parser = argparse.ArgumentParser(prog="tasker", description=_DESCRIPTION, epilog=_EXIT_STATUS)
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in words[:1] if words and words[0] in COMMANDS else COMMANDS:
+    for name in _meant(words):
         import_module(f"tasker.cli.{name}").add(commands)
     return parser
+
+
+def _meant(words: Sequence[str]) -> Sequence[str]:
+    """The one command that the words begin with; all, where they begin with none, as for help; for a version, none."""
+    if words[:1] == ["--version"]:
+        return ()
+    return words[:1] if words and words[0] in COMMANDS else COMMANDS
 
 
 class _Version(argparse.Action):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tasker.cli import COMMANDS
 from tasker.faults import CODES
 from tasker.run import Event
 
@@ -65,12 +66,12 @@ def imported_modules(file: Path) -> list[str]:
     return found
 
 
-def packages_loaded_by(program: str) -> set[str]:
-    """The top-level packages that Python has loaded when `program` has ended well."""
+def modules_loaded_by(program: str) -> set[str]:
+    """The modules that Python has loaded when `program` has ended well."""
     report = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))"
     ended = subprocess.run([sys.executable, "-c", f"{report}\n{program}"], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    return {module.partition(".")[0] for module in ended.stderr.split()}
+    return set(ended.stderr.split())
 
 
 def test_every_fault_is_documented_in_the_words_of_the_code() -> None:
@@ -108,7 +109,12 @@ def test_what_a_shipped_task_asks_to_install_is_what_an_extra_brings(file: Path)
     "program", ["import tasker", "import sys; from tasker.cli import main; sys.exit(main(['--help']))"]
 )
 def test_start_up_loads_nothing_heavy(program: str) -> None:
-    assert not packages_loaded_by(program) & HEAVY
+    assert not {module.partition(".")[0] for module in modules_loaded_by(program)} & HEAVY
+
+
+def test_who_asks_for_the_version_pays_for_no_command() -> None:
+    loaded = modules_loaded_by("import sys; from tasker.cli import main; sys.exit(main(['--version']))")
+    assert not {"tasker.document", "tasker.settings", *(f"tasker.cli.{command}" for command in COMMANDS)} & loaded
 
 
 def test_what_is_pinned_comes_with_hashes_and_names_no_index() -> None:
