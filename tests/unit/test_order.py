@@ -82,7 +82,8 @@ def test_a_condition_is_read_when_the_step_comes_up() -> None:
 
 def test_a_step_is_given_only_the_outputs_that_it_reads() -> None:
     late = LateArgument(value(["x", output("a", "n")]), list[str])
-    a, b, c = Step(id="a", task="t"), Step(id="b", task="t"), Step(id="c", task="t", arguments={"text": late})
+    a, b = Step(id="a", task="t"), Step(id="b", task="t")
+    c = Step(id="c", task="t", needs=("a", "b"), arguments={"text": late})
     order = Order(plan(a, b, c))
     all_next(order)
     order.end(ended("a", n=1, m=2))
