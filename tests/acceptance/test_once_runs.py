@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from support.command import TASKER, gone, run_tasker, start_tasker, write
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from support.command import Result
 
 TASKS = """
-    import os, time
+    import json, os, time
     from pathlib import Path
+    from urllib.parse import quote
     from tasker import Task
 
     class Say(Task):
@@ -54,6 +56,7 @@ TASKS = """
     class Tells(Task):
         def run(self, secret: str):
             print("printed", secret)
+            print(repr(secret), ascii(secret), json.dumps({"of": secret}), quote(secret), secret.encode())
             os.write(2, f"written {secret}".encode())
             self.logger.info(f"logged {secret}", given=secret, deep={"of": [secret], secret: 1})
             self.logger.error("failing with", secret=secret)
@@ -230,7 +233,9 @@ SECRET_CONF = """
 """
 
 
-@pytest.mark.parametrize("secret", ["hunter2-hunter2", 'quo"ted\\and', "first-line\nlines-of-it", "12345678"])
+@pytest.mark.parametrize(
+    "secret", ["hunter2-hunter2", 'quo"ted\\and', "first-line\nlines-of-it", "12345678", "it's/käse"]
+)
 def test_a_secret_is_masked_in_all_that_is_told(tmp_path: Path, secret: str) -> None:
     write(tmp_path / "secrets" / "key", secret)
     result = run_tasker(tmp_path, tasks=TASKS, conf=SECRET_CONF, TASKER_SECRETS=str(tmp_path / "secrets"))
@@ -238,7 +243,8 @@ def test_a_secret_is_masked_in_all_that_is_told(tmp_path: Path, secret: str) -> 
     assert result.output("a")[0] == "printed ***"
     told = strings(result.events)
     assert not [text for text in told for line in secret.splitlines() if line in text]
-    assert not [text for text in told if repr(secret)[1:-1] in text]
+    escaped = [repr(secret), ascii(secret), json.dumps(secret), f"'{quote(secret)}'", ascii(secret.encode())[1:]]
+    assert not [text for text in told for form in escaped if form[1:-1] in text]
 
 
 def test_a_secret_that_is_a_word_of_the_log_leaves_it_readable_by_machines(tmp_path: Path) -> None:
