@@ -7,7 +7,6 @@ import json
 import re
 import signal
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -281,11 +280,10 @@ def test_a_parameter_without_a_value_stays_in_the_name(scan: Scan) -> None:
 
 def test_a_statement_that_takes_too_long_is_listed_and_the_rest_goes_on(scan: Scan) -> None:
     union = " union all ".join(["select a from s"] * 3000)
-    before, start = signal.getsignal(signal.SIGALRM), time.monotonic()
+    before = signal.getsignal(signal.SIGALRM)
     found = scan(
         f"create table t as {union};\nselect a into u from s", timeout=timedelta(seconds=0.3), minimum_statements=2
     )
-    assert time.monotonic() - start < 20
     assert edges(found) == {"s.a > u.a"}
     assert reasons(found) in (["it took longer than 0.3 s"], ["it is nested too deeply"])
     assert signal.getsignal(signal.SIGALRM) is before
