@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sysconfig
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,15 @@ class Folder:
             timeout=60,
             check=False,
         )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _verdicts_are_kept(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """In a new checkout Python writes bytecode beside modules; nothing is kept before their folders have settled."""
+    made = Folder(tmp_path_factory.mktemp("new"))
+    give_up = time.monotonic() + 30
+    while made.validate() != (0, False, ""):
+        assert time.monotonic() < give_up
 
 
 @pytest.fixture

@@ -119,7 +119,6 @@ def test_an_answer_that_jq_cannot_compute_exactly_is_refused(transform: Transfor
         (b'"\xff"', "it is not UTF-8"),
         (r'"\ud800"', "half of a surrogate pair"),
         ("[" * 100_000, "it is nested too deeply"),
-        ("[" * 9000 + "]" * 9000, "nested too deeply"),
         ("9" * 5000, "it is not JSON: a number is too long"),
         ('"' + "x" * 200_000 + '"', "it is larger than `max_size`"),
     ],
