@@ -141,7 +141,12 @@ class Runner:
         self._selector.register(self._stop, selectors.EVENT_READ, self._on_stop)
         if self._pipeline.timeout:
             self._after(self._pipeline.timeout.total_seconds(), self._on_timeout)
-        self._announce(Event.RUN_STARTED, file=self._pipeline.file, slot=self._occasion.slot.isoformat())
+        self._announce(
+            Event.RUN_STARTED,
+            file=self._pipeline.file,
+            slot=self._occasion.slot.isoformat(),
+            workspace=str(self._occasion.workspace),
+        )
         try:
             self._launch()
             while not self._order.finished:

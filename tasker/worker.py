@@ -94,7 +94,7 @@ def _run(job: Job, sender: Sender) -> object:
     task.__init__()  # type: ignore[misc]  # logger and context are there for the author's __init__, too
     answer = task.run(**arguments)
     if answer is False:
-        reason = f"run() answered False{log.last_error and f': {log.last_error}'}"
+        reason = log.last_error or "run() answered False"
         raise _StepError(reason)
     return answer
 
@@ -185,11 +185,16 @@ def _summary(error: BaseException, mask: Callable[[str], str]) -> str:
 
 
 def _traceback(error: BaseException | None, mask: Callable[[str], str]) -> str:
-    """The traceback, as Python shows it; empty where there is none, or no memory to write it."""
+    """The traceback as Python shows it, from `run()` on; empty where there is none, or no memory to write it."""
     import traceback  # noqa: PLC0415 - only failures pay for it
 
+    if error is None:
+        return ""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
     try:
-        return _clipped("".join(traceback.format_exception(error)), mask) if error is not None else ""
+        return _clipped("".join(traceback.format_exception(type(error), error, frames)), mask)
     except Exception:  # noqa: BLE001 - the failure itself is still to be told
         return ""
 

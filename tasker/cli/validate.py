@@ -98,7 +98,8 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
         if path.is_dir():
             yield from _conf_files(path)
         elif path.exists():
-            yield path
+            # `conf.d/*.conf`, as a shell spells it out, has files that are only there to be included.
+            yield from () if path.name.startswith("_") else (path,)
         else:
             message = f"there is no file or folder {path}"
             raise UsageError(message)

@@ -38,7 +38,7 @@ def test_steps_end_as_what_they_came_to_below_what_they_printed(tmp_path: Path) 
 def test_a_failed_run_ends_with_the_reason_and_the_last_lines(tmp_path: Path) -> None:
     lines = on_terminal("once", conf(tmp_path, FAILING), cwd=tmp_path, columns=200).screen
     reason = next(number for number, line in enumerate(lines) if line.startswith("✗ step 'bad' failed: "))
-    assert "run() answered False" in lines[reason]
+    assert "the program failed (exit_status=" in lines[reason]
     assert lines[reason + 1].strip() == "the last that it printed:"
     assert lines[reason + 2] == r"  a [bold]b[/] \x1b[2J :smile: \xff"
     (end,) = [line for line in lines if line.startswith("✗ a failed after")]

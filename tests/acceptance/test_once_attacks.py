@@ -43,7 +43,7 @@ ENDS = {
     "answers { what = list }": "run() answered a list, not True, False, None or a mapping of outputs",
     "answers { what = generator }": "run() answered a generator, not True, False, None or a mapping of outputs",
     "answers { what = class }": "run() answered a type, not True, False, None or a mapping of outputs",
-    "fails": "run() answered False: the disk is full (disk=/dev/sda1)",
+    "fails": "the disk is full (disk=/dev/sda1)",
 }
 """How each attack that is a failure is told."""
 
