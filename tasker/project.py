@@ -9,7 +9,6 @@ import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from tasker.clock import Clock
 from tasker.discovery import Catalogue
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tasker.document import Document
-    from tasker.pipeline import Pipeline
+    from tasker.pipeline import Pipeline, Schedule
     from tasker.run import Fact, Run
     from tasker.runner import StopRequest
     from tasker.settings import Settings
@@ -112,7 +111,6 @@ class Project:
 
     def _local(self, occasion: Occasion, pipeline: Pipeline) -> Occasion:
         """The occasion in the time zone of the pipeline's schedule, with what its steps find in their environment."""
-        zone = ZoneInfo(pipeline.schedule.timezone) if pipeline.schedule else None
         environment = {
             "TASKER_RUN_ID": occasion.run_id,
             "TASKER_PIPELINE": pipeline.name,
@@ -120,8 +118,7 @@ class Project:
             "TMPDIR": str(occasion.workspace / TEMPORARY),
             **self.settings.given,
         }
-        slot = occasion.slot.astimezone(zone) if zone else occasion.slot
-        return replace(occasion, slot=slot, environment=environment)
+        return replace(occasion, slot=_local_time(occasion.slot, pipeline.schedule), environment=environment)
 
     def _document(self, path: Path, occasion: Occasion, overrides: Mapping[str, str]) -> Document:
         folder = self.settings.folder_of(path)
@@ -150,6 +147,14 @@ class Project:
         ]
         if faults:
             raise InvalidFileError(faults)
+
+
+def _local_time(slot: datetime, schedule: Schedule | None) -> datetime:
+    if schedule is None:
+        return slot
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - only files with a schedule pay for it
+
+    return slot.astimezone(ZoneInfo(schedule.timezone))
 
 
 def _parameter_hint(name: str, declared: list[str]) -> str:
