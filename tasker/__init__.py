@@ -10,12 +10,14 @@ from tasker.sizes import Size
 from tasker.task import WORKSPACE_MARKER, Context, Task
 
 if TYPE_CHECKING:
+    from tasker.settings import Settings
     from tasker.tasker import Tasker
 
 __all__ = [
     "WORKSPACE_MARKER",
     "ClassNotRegisteredException",
     "Context",
+    "Settings",
     "Size",
     "Task",
     "TaskRegistry",
@@ -26,10 +28,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`Tasker` is imported when it is asked for: a module of tasks needs none of what it brings."""
-    if name != "Tasker":
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    from tasker.tasker import Tasker  # noqa: PLC0415
+    """What runs pipelines is imported when it is asked for: a module of tasks needs none of what it brings."""
+    if name == "Tasker":
+        from tasker.tasker import Tasker  # noqa: PLC0415
 
-    return Tasker
+        return Tasker
+    if name == "Settings":
+        from tasker.settings import Settings  # noqa: PLC0415
+
+        return Settings
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
