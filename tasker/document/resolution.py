@@ -9,9 +9,24 @@ defined there before it: the cell, cut off before the definition that holds the 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
+from tasker.document.cells import (
+    Broken,
+    Cell,
+    Definition,
+    Layer,
+    Layers,
+    Origin,
+    Piece,
+    Result,
+    Row,
+    Scope,
+    Shape,
+    Unasked,
+    kind,
+    layered,
+)
 from tasker.document.limits import VALUE_WEIGHT
 from tasker.document.syntax import Blank, Concatenation, Field, Fields, Include, Listing, Substitution
 from tasker.document.values import MASK, Array, Late, Object, OutputReference, Scalar, Span, Unknown, Value
@@ -36,116 +51,6 @@ RUN_VARIABLES = ("CWD", "PLATFORM", "TODAY", "RUN_ID", "RUN_TIME", "PIPELINE", "
 """The variables that every file may read, besides the environment."""
 
 
-class _Broken:
-    """Stands for a value that has a fault, which has been told: whatever is made of it is broken, too."""
-
-    def __init__(self, span: Span) -> None:
-        self.span = span
-
-
-@dataclass(eq=False, slots=True)
-class _Row:
-    """An array whose elements may hold shapes."""
-
-    span: Span
-    items: list[_Result]
-
-
-@dataclass(eq=False, slots=True)
-class _Shape:
-    """An object whose values are still to be evaluated."""
-
-    span: Span
-    cells: dict[str, _Cell]
-
-
-class _Origin(NamedTuple):
-    """The object that a file was included into: where the substitutions of that file look first."""
-
-    home: _Shape
-    path: tuple[str, ...]
-
-
-class _Definition(NamedTuple):
-    """One of the values that a key was given."""
-
-    node: Node | _Cell
-    span: Span
-    """The key, where this definition wrote it."""
-    adds: bool = False
-    outer: _Scope | None = None
-    origin: _Origin | None = None
-
-
-class _Cell:
-    """A key of an object, with its definitions in order."""
-
-    __slots__ = ("before", "busy", "definitions", "home", "limit", "path", "result")
-
-    def __init__(self, home: _Shape, path: tuple[str, ...], definitions: list[_Definition], limit: int = -1) -> None:
-        self.home = home
-        self.path = path
-        self.definitions = definitions
-        self.limit = limit
-        """How many of the definitions count; all of them where it is negative."""
-        self.before: dict[int, _Cell] = {}
-        self.busy = False
-        self.result: _Result | _Unknown = _UNKNOWN
-
-    def cut(self, limit: int) -> _Cell:
-        """The cell as it was before its definition number `limit`."""
-        if limit not in self.before:
-            self.before[limit] = _Cell(self.home, self.path, self.definitions, limit)
-        return self.before[limit]
-
-    @property
-    def span(self) -> Span:
-        """Where the key was last written."""
-        return self.definitions[-1].span
-
-
-class _Unknown:
-    """Stands for a result that nobody has asked for yet."""
-
-
-_UNKNOWN = _Unknown()
-
-
-class _Scope(NamedTuple):
-    """Where a node stands: in which definition of which cell, and in which file."""
-
-    cell: _Cell
-    number: int
-    """Which of the cell's definitions, from nought."""
-    outer: _Scope | None
-    origin: _Origin | None
-
-    def meant(self, cell: _Cell, *, last: bool) -> _Cell:
-        """The cell that a substitution here means where it reaches `cell`: what was before, where it is within it."""
-        scope: _Scope | None = self
-        while scope is not None:
-            if scope.cell.home is cell.home and scope.cell.path == cell.path:
-                return scope.cell.cut(scope.number)
-            scope = scope.outer if last else None
-        return cell
-
-
-class _Layer(NamedTuple):
-    """One object among those that are merged."""
-
-    content: Fields | Object | _Shape
-    scope: _Scope | None
-    origin: _Origin | None
-
-
-class _Layers(list[_Layer]):
-    """Objects to merge, later ones over earlier ones."""
-
-
-_Result: TypeAlias = "Value | _Row | _Shape | _Broken | None"
-_Piece: TypeAlias = "Value | _Row | _Layers | _Broken | None"
-
-
 class Resolver:
     """Evaluates one document. `faults` are what it found wrong, `reads` what substitutions asked for."""
 
@@ -168,7 +73,7 @@ class Resolver:
         self._links = 0
         self._made: dict[int, Value | None] = {}
         self._making: set[int] = set()
-        self._root = _Shape(Span.__new__(Span), {})
+        self._root = Shape(Span.__new__(Span), {})
 
     @property
     def faults(self) -> list[Fault]:
@@ -181,7 +86,7 @@ class Resolver:
         """The tree that `roots`, later ones over earlier ones, come to; `None` where too much is wrong."""
         try:
             self._root.span = roots[0].span
-            self._merge(self._root, (), [_Layer(root, None, None) for root in roots])
+            self._merge(self._root, (), [Layer(root, None, None) for root in roots])
             self._refuse_late_roots()
             made = self._make(self._root, self._root.span, 0)
             if isinstance(made, Object):
@@ -198,13 +103,13 @@ class Resolver:
 
     # Cells
 
-    def _value(self, cell: _Cell, asker: Span) -> _Result:
+    def _value(self, cell: Cell, asker: Span) -> Result:
         """What the cell's definitions come to; `asker` is the substitution or the key that asks."""
-        if not isinstance(cell.result, _Unknown):
+        if not isinstance(cell.result, Unasked):
             return cell.result
         if cell.busy:
             self._tell("substitution-cycle", asker, f"'{_dotted(cell.path)}' needs its own value")
-            return _Broken(asker)
+            return Broken(asker)
         cell.busy = True
         with self._deeper(asker):
             cell.result = self._combined(cell)
@@ -220,15 +125,15 @@ class Resolver:
         yield
         self._links -= 1
 
-    def _combined(self, cell: _Cell) -> _Result:
+    def _combined(self, cell: Cell) -> Result:
         """The definitions from the last to the first that counts: objects merge, anything else ends the search."""
-        objects: list[_Layers] = []
-        added: list[_Result] = []
+        objects: list[Layers] = []
+        added: list[Result] = []
         count = len(cell.definitions) if cell.limit < 0 else cell.limit
-        base: _Result = None
+        base: Result = None
         for index in range(count - 1, -1, -1):
             definition = cell.definitions[index]
-            scope = _Scope(cell, index, definition.outer, definition.origin)
+            scope = Scope(cell, index, definition.outer, definition.origin)
             if definition.adds:
                 if objects:
                     break
@@ -237,7 +142,7 @@ class Resolver:
             piece = self._piece(definition.node, scope, definition.span)
             if piece is None:
                 continue
-            if isinstance(piece, _Layers) and not added:
+            if isinstance(piece, Layers) and not added:
                 self._count(len(piece), definition.span)
                 objects.append(piece)
                 continue
@@ -252,145 +157,143 @@ class Resolver:
             return self._merged([layer for layers in reversed(objects) for layer in layers], cell)
         return base
 
-    def _unreachable(self, span: Span) -> _Broken:
+    def _unreachable(self, span: Span) -> Broken:
         """Other readers start anew there, and silently: whoever wrote it meant either, and must say which."""
         message = "'+=' within an array does not add to what another object beside it holds"
         self._tell("mixed-concatenation", span, message, "write the whole: key = ${path.to.the.other} [element]")
-        return _Broken(span)
+        return Broken(span)
 
-    def _appended(self, base: _Result, added: list[_Result], cell: _Cell, count: int) -> _Result:
+    def _appended(self, base: Result, added: list[Result], cell: Cell, count: int) -> Result:
         """What `+=` makes of the array before it."""
         span = cell.definitions[count - 1].span
-        if isinstance(base, _Broken):
+        if isinstance(base, Broken):
             return base
-        if base is not None and not isinstance(base, Array | _Row):
-            message = f"'+=' adds to an array, but '{_dotted(cell.path)}' is {_kind(base)}"
+        if base is not None and not isinstance(base, Array | Row):
+            message = f"'+=' adds to an array, but '{_dotted(cell.path)}' is {kind(base)}"
             self._tell("mixed-concatenation", span, message)
-            return _Broken(span)
+            return Broken(span)
         items = list(base.items) if base is not None else []
         self._count(len(items) + len(added), span)
-        return _Row(base.span if base is not None else span, items + [item for item in added if item is not None])
+        return Row(base.span if base is not None else span, items + [item for item in added if item is not None])
 
-    def _merged(self, layers: list[_Layer], cell: _Cell) -> _Shape | Object:
+    def _merged(self, layers: list[Layer], cell: Cell) -> Shape | Object:
         only = layers[0]
         if len(layers) == 1 and not isinstance(only.content, Fields):
             return only.content
-        shape = _Shape(layers[-1].content.span, {})
+        shape = Shape(layers[-1].content.span, {})
         self._merge(shape, cell.path, layers, cell.home)
         return shape
 
     # Objects
 
-    def _merge(
-        self, shape: _Shape, path: tuple[str, ...], layers: Iterable[_Layer], home: _Shape | None = None
-    ) -> None:
+    def _merge(self, shape: Shape, path: tuple[str, ...], layers: Iterable[Layer], home: Shape | None = None) -> None:
         """Fill `shape` with a cell for each key of `layers`."""
         for content, scope, origin in layers:
             for definition, key in self._definitions(content, scope, origin, home or shape, path):
                 self._count(1, definition.span)
                 cell = shape.cells.get(key)
                 if cell is None:
-                    shape.cells[key] = _Cell(home or shape, (*path, key), [definition])
+                    shape.cells[key] = Cell(home or shape, (*path, key), [definition])
                 else:
                     cell.definitions.append(definition)
 
     def _definitions(
         self,
-        content: Fields | Object | _Shape,
-        scope: _Scope | None,
-        origin: _Origin | None,
-        home: _Shape,
+        content: Fields | Object | Shape,
+        scope: Scope | None,
+        origin: Origin | None,
+        home: Shape,
         path: tuple[str, ...],
-    ) -> Iterable[tuple[_Definition, str]]:
+    ) -> Iterable[tuple[Definition, str]]:
         if isinstance(content, Object):
             for key, value in content.fields.items():
-                yield _Definition(value, content.keys.get(key, content.span)), key
-        elif isinstance(content, _Shape):
+                yield Definition(value, content.keys.get(key, content.span)), key
+        elif isinstance(content, Shape):
             for key, cell in content.cells.items():
-                yield _Definition(cell, cell.span), key
+                yield Definition(cell, cell.span), key
         else:
             for entry in content.entries:
                 if isinstance(entry, Field):
-                    yield _Definition(entry.node, entry.span, entry.adds, scope, origin), entry.key
+                    yield Definition(entry.node, entry.span, entry.adds, scope, origin), entry.key
                 else:
                     included = self._included[entry]
-                    yield from self._definitions(included, scope, _Origin(home, path), home, path)
+                    yield from self._definitions(included, scope, Origin(home, path), home, path)
 
     # Nodes
 
-    def _piece(self, node: Node | _Cell | Blank, scope: _Scope, asker: Span) -> _Piece:
+    def _piece(self, node: Node | Cell | Blank, scope: Scope, asker: Span) -> Piece:
         """What a node comes to, objects still as layers to merge."""
-        if isinstance(node, _Cell):
-            return _layered(self._value(node, asker))
+        if isinstance(node, Cell):
+            return layered(self._value(node, asker))
         if isinstance(node, Value):
-            return _layered(node)
+            return layered(node)
         if isinstance(node, Substitution):
-            return _layered(self._substituted(node, scope))
+            return layered(self._substituted(node, scope))
         if isinstance(node, Fields):
-            return _Layers([_Layer(node, scope, scope.origin)])
+            return Layers([Layer(node, scope, scope.origin)])
         if isinstance(node, Blank):
             return Scalar(node.span, node.text, node.text)
         with self._deeper(node.span):
             return self._listed(node, scope) if isinstance(node, Listing) else self._concatenated(node, scope)
 
-    def _listed(self, node: Listing, scope: _Scope) -> _Row:
-        row = _Row(node.span, [])
+    def _listed(self, node: Listing, scope: Scope) -> Row:
+        row = Row(node.span, [])
         for item in node.items:
             element = self._element(item, scope)
             if element is not None:
                 row.items.append(element)
         return row
 
-    def _element(self, node: Node | _Cell, scope: _Scope) -> _Result:
+    def _element(self, node: Node | Cell, scope: Scope) -> Result:
         """What an element of an array comes to."""
         return self._shaped(self._piece(node, scope, node.span))
 
-    def _shaped(self, piece: _Piece) -> _Result:
+    def _shaped(self, piece: Piece) -> Result:
         """Layers as an object of their own, that no path leads to."""
-        if not isinstance(piece, _Layers):
+        if not isinstance(piece, Layers):
             return piece
         if len(piece) == 1 and not isinstance(piece[0].content, Fields):
             return piece[0].content
-        shape = _Shape(piece[-1].content.span, {})
+        shape = Shape(piece[-1].content.span, {})
         self._merge(shape, (), piece)
         return shape
 
-    def _concatenated(self, node: Concatenation, scope: _Scope) -> _Piece:
+    def _concatenated(self, node: Concatenation, scope: Scope) -> Piece:
         pieces = [(part, self._piece(part, scope, part.span)) for part in node.parts]
         there = [(part, piece) for part, piece in pieces if piece is not None]
         solid = [(part, piece) for part, piece in there if not isinstance(part, Blank)]
         for _, piece in solid:
-            if isinstance(piece, _Broken):
+            if isinstance(piece, Broken):
                 return piece
         if not there:
             return None
-        kinds = {_kind(piece) for _, piece in solid}
+        kinds = {kind(piece) for _, piece in solid}
         if not kinds & {"an array", "an object"}:
             return self._joined([piece for _, piece in there], node.span)
         if len(kinds) > 1:
             return self._mixed(solid)
         if kinds == {"an array"}:
             return self._chained([piece for _, piece in solid], node.span)
-        return _Layers(layer for _, piece in solid if isinstance(piece, _Layers) for layer in piece)
+        return Layers(layer for _, piece in solid if isinstance(piece, Layers) for layer in piece)
 
-    def _mixed(self, solid: Sequence[tuple[Node | Blank, _Piece]]) -> _Broken:
+    def _mixed(self, solid: Sequence[tuple[Node | Blank, Piece]]) -> Broken:
         """Tell of the first part that does not go with the one before it."""
-        first = _kind(solid[0][1])
-        part, piece = next((part, piece) for part, piece in solid if _kind(piece) != first)
-        message = f"{_kind(piece)} stands beside {first}, and they cannot be joined"
+        first = kind(solid[0][1])
+        part, piece = next((part, piece) for part, piece in solid if kind(piece) != first)
+        message = f"{kind(piece)} stands beside {first}, and they cannot be joined"
         self._tell("mixed-concatenation", part.span, message, "a comma or a new line may be missing between them")
-        return _Broken(part.span)
+        return Broken(part.span)
 
-    def _chained(self, pieces: list[_Piece], span: Span) -> _Row:
+    def _chained(self, pieces: list[Piece], span: Span) -> Row:
         """Arrays side by side."""
-        items: list[_Result] = []
+        items: list[Result] = []
         for piece in pieces:
-            if isinstance(piece, Array | _Row):
+            if isinstance(piece, Array | Row):
                 self._count(len(piece.items), span)
                 items.extend(piece.items)
-        return _Row(span, items)
+        return Row(span, items)
 
-    def _joined(self, pieces: list[_Piece], span: Span) -> Scalar | Late:
+    def _joined(self, pieces: list[Piece], span: Span) -> Scalar | Late:
         """Strings side by side; with outputs among them they are joined when the outputs are known."""
         parts: list[Scalar | OutputReference] = []
         for piece in pieces:
@@ -410,7 +313,7 @@ class Resolver:
 
     # Substitutions
 
-    def _substituted(self, node: Substitution, scope: _Scope) -> _Result:
+    def _substituted(self, node: Substitution, scope: Scope) -> Result:
         late = LATE_ROOTS.get(node.path[0])
         if late is not None:
             return late(self, node)
@@ -419,10 +322,10 @@ class Resolver:
             result = self._variable(node)
         if result is None and not node.optional:
             self._unresolved(node)
-            return _Broken(node.span)
+            return Broken(node.span)
         return result
 
-    def _looked_up(self, node: Substitution, scope: _Scope) -> _Result:
+    def _looked_up(self, node: Substitution, scope: Scope) -> Result:
         """The value in the document: beneath the object that the file was included into, else at the top."""
         if scope.origin is not None and (scope.origin.path or scope.origin.home is not self._root):
             home, path = scope.origin
@@ -431,12 +334,12 @@ class Resolver:
                 return result
         return self._found(self._root, node.path, node.span, scope)
 
-    def _found(self, home: _Shape, path: tuple[str, ...], asker: Span, scope: _Scope | None) -> _Result:
+    def _found(self, home: Shape, path: tuple[str, ...], asker: Span, scope: Scope | None) -> Result:
         if home is self._root:
             self.reads.add(path)
-        result: _Result = home
+        result: Result = home
         for depth, key in enumerate(path, start=1):
-            if isinstance(result, _Shape):
+            if isinstance(result, Shape):
                 cell = result.cells.get(key)
                 if cell is None:
                     return None
@@ -445,7 +348,7 @@ class Resolver:
             elif isinstance(result, Object):
                 result = result.fields.get(key)
             else:
-                return result if isinstance(result, _Broken) else None
+                return result if isinstance(result, Broken) else None
         return result
 
     def _variable(self, node: Substitution) -> Scalar | None:
@@ -458,9 +361,9 @@ class Resolver:
     def _peek(self, path: str) -> str | None:
         keys = tuple(path.split("."))
         self.reads.add(keys)
-        result: _Result = self._root
+        result: Result = self._root
         for key in keys:
-            if isinstance(result, _Shape):
+            if isinstance(result, Shape):
                 cell = result.cells.get(key)
                 result = None if cell is None or cell.busy else self._value(cell, cell.span)
             else:
@@ -478,27 +381,27 @@ class Resolver:
     def _known(self) -> list[str]:
         """Some paths of the document, as far as they are known without evaluating anything for it."""
         names: list[str] = []
-        pending: list[tuple[str, _Shape | Object]] = [("", self._root)]
+        pending: list[tuple[str, Shape | Object]] = [("", self._root)]
         for prefix, owner in pending:
-            keys = owner.cells if isinstance(owner, _Shape) else owner.fields
+            keys = owner.cells if isinstance(owner, Shape) else owner.fields
             for key, child in keys.items():
                 names.append(prefix + key)
                 if len(names) >= _KNOWN_NAMES:
                     return names
-                value = child.result if isinstance(child, _Cell) else child
-                if isinstance(value, _Shape | Object):
+                value = child.result if isinstance(child, Cell) else child
+                if isinstance(value, Shape | Object):
                     pending.append((f"{prefix}{key}.", value))
         return names
 
-    def output(self, node: Substitution) -> Late | _Broken:
+    def output(self, node: Substitution) -> Late | Broken:
         """`${outputs.STEP.KEY}`."""
         if len(node.path) == 1:
             self._tell("unresolved-substitution", node.span, "this names no step", "write ${outputs.STEP.KEY}")
-            return _Broken(node.span)
+            return Broken(node.span)
         reference = OutputReference(node.span, node.path[1], node.path[2:], node.optional)
         return Late(node.span, (reference,))
 
-    def secret(self, node: Substitution) -> Scalar | _Broken | None:
+    def secret(self, node: Substitution) -> Scalar | Broken | None:
         """`${secret.NAME}`."""
         self.reads.add(node.path)
         name = ".".join(node.path[1:])
@@ -510,15 +413,15 @@ class Resolver:
             return None
         hint = "a secret is a file of that name in the folder that --secrets names"
         self._tell("unresolved-substitution", node.span, f"there is no secret named '{name}'", hint)
-        return _Broken(node.span)
+        return Broken(node.span)
 
     # The tree
 
-    def _make(self, result: _Result, span: Span, depth: int) -> Value | None:
+    def _make(self, result: Result, span: Span, depth: int) -> Value | None:
         """The result with everything in it evaluated; `span` is what led to it."""
         if isinstance(result, Value):
             return result
-        if isinstance(result, _Broken):
+        if isinstance(result, Broken):
             return Unknown(result.span)
         if result is None:
             return None
@@ -529,12 +432,12 @@ class Resolver:
             self._too_deep(span)
         if id(result) not in self._made:
             self._making.add(id(result))
-            make = self._make_object if isinstance(result, _Shape) else self._make_array
+            make = self._make_object if isinstance(result, Shape) else self._make_array
             self._made[id(result)] = make(result, depth)  # type: ignore[arg-type] # chosen by its type
             self._making.discard(id(result))
         return self._made[id(result)]
 
-    def _make_object(self, shape: _Shape, depth: int) -> Object:
+    def _make_object(self, shape: Shape, depth: int) -> Object:
         fields: dict[str, Value] = {}
         keys: dict[str, Span] = {}
         for key, cell in shape.cells.items():
@@ -544,14 +447,14 @@ class Resolver:
                 keys[key] = cell.span
         return Object(shape.span, fields, keys)
 
-    def _make_array(self, row: _Row, depth: int) -> Array:
+    def _make_array(self, row: Row, depth: int) -> Array:
         items = (self._make(item, row.span, depth + 1) for item in row.items)
         return Array(row.span, tuple(item for item in items if item is not None))
 
     @staticmethod
-    def _led_by(cell: _Cell) -> Span:
+    def _led_by(cell: Cell) -> Span:
         node = cell.definitions[-1].node
-        return cell.span if isinstance(node, _Cell) else node.span
+        return cell.span if isinstance(node, Cell) else node.span
 
     def _weigh(self, value: Value, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
         """What the value weighs, shared parts counted each time, and its levels; the innermost part over it is told."""
@@ -596,7 +499,7 @@ class _StopError(Exception):
     """The document is over a limit; the fault has been told, and nothing more is looked for."""
 
 
-LATE_ROOTS: Mapping[str, Callable[[Resolver, Substitution], Value | _Broken | None]] = {
+LATE_ROOTS: Mapping[str, Callable[[Resolver, Substitution], Value | Broken | None]] = {
     "outputs": Resolver.output,
     "secret": Resolver.secret,
 }
@@ -604,20 +507,6 @@ LATE_ROOTS: Mapping[str, Callable[[Resolver, Substitution], Value | _Broken | No
 
 _KNOWN_NAMES = 500
 """Names among which the nearest is sought; comparing takes its time."""
-
-
-def _layered(result: _Result) -> _Piece:
-    if isinstance(result, Object | _Shape):
-        return _Layers([_Layer(result, None, None)])
-    return result
-
-
-def _kind(piece: _Piece | _Result) -> str:
-    if isinstance(piece, _Layers | _Shape | Object):
-        return "an object"
-    if isinstance(piece, Array | _Row):
-        return "an array"
-    return "an output of a step" if isinstance(piece, Late) else "a string"
 
 
 def _set(variables: Mapping[str, str | None]) -> list[str]:
