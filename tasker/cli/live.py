@@ -251,4 +251,4 @@ def _counted(counts: Mapping[State, int]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return format_duration(timedelta(seconds=round(seconds, 1)))
+    return format_duration(timedelta(milliseconds=round(seconds * 1000)))
