@@ -52,8 +52,6 @@ class Signature:
     parameters: tuple[Parameter, ...] = ()
     takes_any: bool = False
     """Whether `**kwargs` takes the arguments that no parameter names."""
-    positional_any: bool = False
-    """Whether there is `*args`, which stays empty: a file gives arguments by name."""
     outputs: Mapping[str, Any] | None = None
     """The outputs that the task declares, and their annotations; `None` where it does not declare them."""
     any_annotation: Any = Any
@@ -86,7 +84,6 @@ def _signature(task: type[Task]) -> Signature:
         task=task_name(task),
         parameters=tuple(named),
         takes_any=inspect.Parameter.VAR_KEYWORD in kinds,
-        positional_any=inspect.Parameter.VAR_POSITIONAL in kinds,
         outputs=_outputs(task, hints.get("return")),
         any_annotation=kinds.get(inspect.Parameter.VAR_KEYWORD, Any),
     )

@@ -75,11 +75,6 @@ def read_override(source: Source, limits: Limits) -> Reading:
     return Reading(reader.override(), tuple(reader.includes))
 
 
-def read_path(source: Source, limits: Limits) -> tuple[str, ...]:
-    """Read a path such as `schedule.timezone`. Raises `FaultError`."""
-    return tuple(key for key, _ in _Reader(source, limits).path(""))
-
-
 class _Reader:
     """A cursor over one text. Each method reads one thing at `at`, and leaves `at` behind it."""
 

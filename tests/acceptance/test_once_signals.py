@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from support.command import TASKER, Command, eventually, gone, run_tasker, start_tasker, write
 
 from tasker import linux
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TASKS = """
     import signal, time
@@ -242,6 +239,35 @@ def test_a_reader_who_leaves_ends_the_run_in_order(tmp_path: Path) -> None:
     assert (tmp_path / "tidied").exists()
     assert gone(str(tmp_path))
     assert no_workspace(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["once", "tidy.conf"],
+        ["once", "--log-format", "console", "tidy.conf"],
+        ["validate", "--format", "sarif", "tidy.conf"],
+        ["show", "tidy.conf"],
+        ["tasks"],
+    ],
+    ids=" ".join,
+)
+def test_a_full_disk_behind_the_output_is_told_as_what_it_is(tmp_path: Path, words: list[str]) -> None:
+    write(tmp_path / "tidy.conf", "tasks = [{ name = shell_script, args { command = true } }]")
+    environment = {**os.environ, "TASKER_WORKSPACE": str(tmp_path / "workspaces")}
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [*TASKER, *words],
+            cwd=tmp_path,
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 74
+    assert ended.stderr == "tasker: this cannot be written: [Errno 28] No space left on device\n"
+    assert not list(tmp_path.glob("workspaces/*"))
 
 
 def test_closed_standard_descriptors_do_no_harm(tmp_path: Path) -> None:

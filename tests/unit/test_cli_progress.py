@@ -57,7 +57,7 @@ def test_where_there_is_no_room_for_all_what_runs_or_failed_comes_first_in_the_o
 @given(st.lists(st.tuples(st.sampled_from(Event), st.sampled_from([None, "a", "b", "unknown"]), st.integers(0, 3))))
 def test_facts_in_any_order_leave_each_step_in_one_state(facts: list[tuple[Event, str | None, int]]) -> None:
     progress = Progress(pipeline("a", "b"))
-    for now, (event, step, attempt) in enumerate(facts):
-        progress.take(fact(event, step, attempt=attempt), float(now))
+    for second, (event, step, attempt) in enumerate(facts):
+        progress.take(fact(event, step, attempt=attempt), float(second))
     assert sum(progress.counts().values()) == len(progress.steps)
     assert all((step.elapsed_s(99.0) or 0) >= 0 for step in progress.steps.values())
