@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from tasker.facts import Level, config_loaded
 from tasker.logs import JsonLog, Output
-from tasker.run import Level, Status
+from tasker.run import Status
 from tasker.runner import StopRequest
 from tasker.supervision import heeded_signals
 
@@ -38,7 +39,8 @@ def run_logged(project: Project, loaded: Loaded, level: Level = Level.INFO) -> i
     with stopped_by_signals() as stop, Output(os.dup(1)) as output:
         log = JsonLog(output, level=level)
         if loaded.pipeline is not None:
-            log.loaded(loaded.pipeline, datetime.now(UTC))
+            plan = loaded.pipeline
+            log.observe(config_loaded(plan.name, plan.revision, plan.file, datetime.now(UTC)))
         return exit_status(project.run(loaded, observers=[log.observe], stop=stop), stop)
 
 

@@ -1,4 +1,4 @@
-"""Facts and faults to JSON lines, by structlog: an observer of runs."""
+"""Facts to JSON lines, by structlog."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
-from tasker.run import Event, Level
+from tasker.facts import Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
     from datetime import datetime
 
-    from tasker.faults import Fault
-    from tasker.pipeline import Pipeline
-    from tasker.run import Fact
+    from tasker.facts import Fact
 
 _LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
 """What JSON leaves as it is, but some readers take for the end of a line, and terminals for a command."""
@@ -82,7 +80,7 @@ class JsonLog:
         )
 
     def observe(self, fact: Fact) -> None:
-        """Log a fact of a run."""
+        """Log a fact."""
         if _SEVERITIES[fact.level] < self._least:
             return
         names = {
@@ -97,19 +95,6 @@ class JsonLog:
         present = {key: value for key, value in names.items() if value is not None}
         details = {key if key not in {*head, *names} else f"{key}_": value for key, value in fact.details.items()}
         self._write(head | present | details)
-
-    def loaded(self, pipeline: Pipeline, at: datetime) -> None:
-        """Log that a configuration is valid, and ready to run."""
-        if _SEVERITIES[Level.INFO] >= self._least:
-            names = {"pipeline": pipeline.name, "revision": pipeline.revision, "file": pipeline.file}
-            self._write(_head(at, Level.INFO, Event.CONFIG_LOADED) | names)
-
-    def fault(self, fault: Fault, at: datetime) -> None:
-        """Log that a configuration is not valid."""
-        place = {"file": fault.place.file, "line": fault.place.line, "column": fault.place.column}
-        told = {"code": fault.code, "error": str(fault), "hint": fault.hint}
-        level = Level(fault.severity)
-        self._write(_head(at, level, Event.CONFIG_INVALID) | place | told)
 
     def _write(self, record: dict[str, Any]) -> None:
         event = record.pop("event")

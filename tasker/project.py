@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tasker.document import Document
+    from tasker.facts import Fact
     from tasker.pipeline import Pipeline, Schedule
-    from tasker.run import Fact, Run
+    from tasker.run import Run
     from tasker.runner import StopRequest
     from tasker.settings import Settings
     from tasker.variables import Variables

@@ -1,6 +1,6 @@
-"""The facts of an execution: what a run and its steps came to, and each change on the way.
+"""What a run and its steps came to.
 
-Not to be confused with `pipeline`, the plan that a run carries out.
+Not to be confused with `pipeline`, the plan that a run carries out, nor with `facts`, each change on the way.
 """
 
 from __future__ import annotations
@@ -25,51 +25,6 @@ class Status(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     INTERRUPTED = "interrupted"
-
-
-class Event(StrEnum):
-    """The names of what tasker announces. They are stable: dashboards and alerts rely on them."""
-
-    CONFIG_LOADED = "config.loaded"
-    CONFIG_INVALID = "config.invalid"
-    RUN_STARTED = "run.started"
-    RUN_SUCCEEDED = "run.succeeded"
-    RUN_FAILED = "run.failed"
-    RUN_INTERRUPTED = "run.interrupted"
-    STEP_STARTED = "step.started"
-    STEP_OUTPUT = "step.output"
-    STEP_RETRYING = "step.retrying"
-    STEP_SUCCEEDED = "step.succeeded"
-    STEP_FAILED = "step.failed"
-    STEP_SKIPPED = "step.skipped"
-
-
-class Level(StrEnum):
-    """How much a fact matters to someone who reads the log."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """One change in a run, as it is announced to whoever observes."""
-
-    event: str
-    """An `Event`, or the words of a task that logged them itself."""
-    at: datetime
-    """When it happened, in UTC."""
-    pipeline: str
-    revision: str
-    run_id: str
-    level: Level = Level.INFO
-    step: str | None = None
-    task: str | None = None
-    attempt: int | None = None
-    details: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    """What else there is to say: `error`, `duration_s`, `line`, …; JSON data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

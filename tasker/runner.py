@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 from tasker.attempt import Attempt, Verdict
 from tasker.clock import Clock
 from tasker.durations import format_duration
+from tasker.facts import Event, Fact, Level
 from tasker.masking import Masker
 from tasker.order import Order, Pass
 from tasker.process import Leftovers
-from tasker.run import DEFAULT_GRACE_S, Event, Fact, Level, Run, Status, StepRun
+from tasker.run import DEFAULT_GRACE_S, Run, Status, StepRun
 from tasker.task import Context
 from tasker.worker import Job
 

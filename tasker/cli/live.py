@@ -21,15 +21,15 @@ from rich.text import Text
 from tasker.cli.progress import Progress, State, StepProgress
 from tasker.clock import Clock
 from tasker.durations import format_duration
+from tasker.facts import Event, Level
 from tasker.reports import visible
-from tasker.run import Event, Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import FrameType
 
+    from tasker.facts import Fact
     from tasker.pipeline import Pipeline
-    from tasker.run import Fact
 
 FRAME_S = 0.1
 """Seconds between two drawings."""

@@ -56,8 +56,8 @@ def _run_all(
     project: Project, all_loaded: list[Loaded], arguments: argparse.Namespace, *, console: bool
 ) -> Iterator[int]:
     """Run one after the other until a signal stops one; their exit statuses."""
+    from tasker.facts import Level  # noqa: PLC0415
     from tasker.foreground import run_logged  # noqa: PLC0415 - a dry run needs no log
-    from tasker.run import Level  # noqa: PLC0415
 
     for loaded in all_loaded:
         status = _run_watched(project, loaded) if console else run_logged(project, loaded, Level(arguments.log_level))
@@ -87,11 +87,12 @@ def _report(project: Project, all_loaded: list[Loaded], *, console: bool) -> boo
             print(line, file=sys.stderr)  # noqa: T201 - a command line speaks by printing
     elif told:
         from tasker.clock import Clock  # noqa: PLC0415
+        from tasker.facts import config_invalid  # noqa: PLC0415
         from tasker.logs import JsonLog  # noqa: PLC0415
 
         log = JsonLog(sys.stdout.buffer)
         for fault in told:
-            log.fault(fault, Clock().now())
+            log.observe(config_invalid(fault, Clock().now()))
     return any(fault.severity is Severity.ERROR for fault in faults)
 
 

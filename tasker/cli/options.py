@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tasker.errors import UsageError
-from tasker.run import DEFAULT_GRACE_S, Level
+from tasker.facts import Level
+from tasker.run import DEFAULT_GRACE_S
 
 if TYPE_CHECKING:
     import argparse

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from tasker.run import Event
+from tasker.facts import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tasker.facts import Fact
     from tasker.pipeline import Pipeline
-    from tasker.run import Fact
 
 TAIL = 10
 """The last lines of each step that are kept, to be shown where it fails."""

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from tasker import Task, TaskRegistry, linux
+from tasker.facts import Event, Fact
 from tasker.pipeline import OnFailure, Pipeline, Retry, Step
-from tasker.run import Event, Fact, Status
+from tasker.run import Status
 from tasker.runner import Occasion, Runner, StopRequest
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from tasker.facts import Fact, Level
 from tasker.pipeline import Pipeline, Retry, Step
-from tasker.run import Fact, Level
 
 
 def pipeline(*ids: str, attempts: int = 3) -> Pipeline:

@@ -14,7 +14,7 @@ from support.facts import fact, pipeline
 from support.terminal import screen
 
 from tasker.cli.live import LiveView
-from tasker.run import Event, Fact, Level
+from tasker.facts import Event, Fact, Level
 
 ENDS = {Event.RUN_SUCCEEDED: "p succeeded in", Event.RUN_FAILED: "p failed after", Event.RUN_INTERRUPTED: "interrupted"}
 TEXTS = st.text(max_size=40) | st.sampled_from(

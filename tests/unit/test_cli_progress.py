@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.facts import fact, pipeline
 
 from tasker.cli.progress import TAIL, Progress, State
-from tasker.run import Event
+from tasker.facts import Event
 
 
 def test_a_step_goes_from_waiting_to_its_end() -> None:

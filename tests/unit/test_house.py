@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tasker.cli import COMMANDS
+from tasker.facts import Event
 from tasker.faults import CODES
-from tasker.run import Event
 
 ROOT = Path(__file__).parents[2]
 CORE = sorted((ROOT / "tasker").rglob("*.py"))

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from tasker.facts import Event, Fact, Level, config_invalid
 from tasker.faults import Fault, Place
 from tasker.logs import JsonLog, Output
-from tasker.run import Event, Fact, Level
 
 AT = datetime(2026, 11, 22, 2, 15, 0, 12345, tzinfo=UTC)
 
@@ -85,7 +85,8 @@ def test_what_is_below_the_level_is_not_written() -> None:
 def test_a_fault_is_told_with_its_place() -> None:
     stream = io.BytesIO()
     place = Place("conf.d/a.conf", 14, 12)
-    JsonLog(stream).fault(Fault("unknown-task", place, "no task is named 'archve'", "did you mean 'archive'?"), AT)
+    fault = Fault("unknown-task", place, "no task is named 'archve'", "did you mean 'archive'?")
+    JsonLog(stream).observe(config_invalid(fault, AT))
     told = json.loads(stream.getvalue())
     assert (told["event"], told["file"], told["line"], told["column"]) == ("config.invalid", "conf.d/a.conf", 14, 12)
     assert (told["code"], told["hint"]) == ("unknown-task", "did you mean 'archive'?")
