@@ -45,6 +45,13 @@ class OnFailure(StrEnum):
     CONTINUE = "continue"
 
 
+class Resume(StrEnum):
+    """Whether a run that broke off is taken up again where it broke off."""
+
+    AUTO = "auto"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """When a pipeline is due."""
@@ -118,6 +125,7 @@ class Pipeline:
     params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     timeout: timedelta | None = None
     max_parallel: int = DEFAULT_MAX_PARALLEL
+    resume: Resume = Resume.AUTO
     secrets: frozenset[str] = frozenset()
     """Values that may appear in no log, page or history."""
     file: str = ""

@@ -75,6 +75,7 @@ def shown(loaded: Loaded) -> dict[str, Any]:
         "params": _masked(document.root.fields["params"]) if pipeline.params else None,
         "timeout": _duration(pipeline.timeout),
         "max_parallel": pipeline.max_parallel,
+        "resume": str(pipeline.resume),
         "tasks": [_step(step) for step in pipeline.steps],
     }
     return Masker(pipeline.secrets).mask(_set(data))  # type: ignore[no-any-return]  # a mapping stays a mapping

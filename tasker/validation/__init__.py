@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tasker.document.values import Array, Late, Object, Unknown, plain
 from tasker.garbage import collection_paused
 from tasker.nearest import nearest
-from tasker.pipeline import NAME, NAME_RULE, LateArgument, Pipeline, Step
+from tasker.pipeline import NAME, NAME_RULE, LateArgument, Pipeline, Resume, Step
 from tasker.validation.arguments import check_types, read_arguments, read_signature
 from tasker.validation.bounds import AtLeast, MoreThan
 from tasker.validation.findings import Findings, TooManyFaultsError, suggestion
@@ -40,12 +40,12 @@ _PLAIN_KEYS: dict[str, Any] = {
     "owner": str,
     "timeout": Annotated[timedelta, MoreThan(timedelta())],
     "max_parallel": Annotated[int, AtLeast(1)],
+    "resume": Resume,
 }
 NOT_YET = {
     "for_each": "write a file for each, and include what they share",
     "on_failure": "leave it out; a failure shows in the exit status and in the log",
     "finally": "leave it out; the workspace of a run is removed in any case",
-    "resume": "leave it out; nothing is resumed",
 }
 """Keys that are reserved for a meaning to come, and what helps until then."""
 RESERVED_KEYS = (*_PLAIN_KEYS, "schedule", "params", "defaults", "tasks", *NOT_YET)

@@ -27,6 +27,7 @@ SHOWN = {
     "params": {"days": 30, "token": "***"},
     "timeout": "90m",
     "max_parallel": 4,
+    "resume": "auto",
     "tasks": [
         {
             "id": "scan",
