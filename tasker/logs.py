@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
 """What JSON leaves as it is, but some readers take for the end of a line, and terminals for a command."""
+MOST_QUEUED = 64 * 1024 * 1024
+"""Bytes that wait at most for a reader that has stalled."""
 _SEVERITIES = {level: number for number, level in enumerate(Level)}
 
 
@@ -67,10 +69,59 @@ class Output:
         """Nothing is held back."""
 
 
+class QueuedOutput:
+    """A descriptor that is written to by a thread of its own: a reader that stalls never stalls the program."""
+
+    def __init__(
+        self,
+        descriptor: int,
+        *,
+        most: int = MOST_QUEUED,
+        troubled: Callable[[OSError | None], None] = lambda _error: None,
+    ) -> None:
+        """Take a descriptor over, to be closed at the end.
+
+        At most `most` bytes wait; lines beyond that are dropped, and a line in their place says how many. `troubled` is
+        called in the thread when writing begins to fail, and with `None` when it works again. A reader that has gone
+        away (`BrokenPipeError`) does not come back: what is written from then on is dropped.
+        """
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, data: bytes) -> int:
+        """Queue whole lines; never blocks, and never fails. From any thread."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Nothing that could be waited for here: see `drain`."""
+
+    @property
+    def backlog(self) -> int:
+        """Lines that wait."""
+        raise NotImplementedError
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were dropped, in all."""
+        raise NotImplementedError
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until all is written; whether that came to be."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End the thread, and close the descriptor; what still waits is lost, so drain first."""
+
+
 class JsonLog:
     """Writes one JSON object a line, whole; the only writer of its stream."""
 
-    def __init__(self, stream: BinaryIO | Output, *, level: Level = Level.INFO) -> None:
+    def __init__(self, stream: BinaryIO | Output | QueuedOutput, *, level: Level = Level.INFO) -> None:
         """Write what is of `level` or above to `stream`."""
         self._least = _SEVERITIES[level]
         self._logger = structlog.wrap_logger(
