@@ -53,3 +53,31 @@ class Run:
     status: Status
     steps: tuple[StepRun, ...]
     duration_s: float
+
+
+class Outcome(StrEnum):
+    """What a due slot comes to: exactly one of these, of which only the first is not final."""
+
+    WAITING = "waiting"
+    """It is claimed, and its run has not begun."""
+    RAN = "ran"
+    SKIPPED = "skipped"
+    """An earlier run was still going."""
+    MISSED = "missed"
+    """It was too late, or nothing was running when it came."""
+    SUPERSEDED = "superseded"
+    """A later slot took its place before its run had begun."""
+    REFUSED = "refused"
+    """When its run was to begin, the file was not valid."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slot:
+    """One moment at which a pipeline is due."""
+
+    pipeline: str
+    at: datetime
+    """In UTC."""
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} UTC"

@@ -51,12 +51,16 @@ class Timetable:
         return min((slot.astimezone(UTC) for slot in found if slot is not None), default=None)
 
     def between(self, after: datetime, until: datetime) -> Backlog:
-        """The slots later than `after` up to `until`: of a great many only the latest, some hundreds at least."""
+        """The slots later than `after` up to `until`: where there are a great many, only the latest of them."""
         found: list[datetime] = []
         start, look = until, _FIRST_LOOK
         while start > after:
             earlier = max(after, until - look)
             slots = self._first(earlier, until)
+            while len(slots) > _MOST and not found:
+                # They came close together, and then none for long.
+                earlier += (start - earlier) / 2
+                slots = self._first(earlier, until)
             if len(slots) > _MOST:
                 return Backlog(tuple(found), before=start)
             found, start, look = slots, earlier, look * 8

@@ -1,0 +1,391 @@
+"""Pipelines and a clock to slots, and what becomes of each: decisions, without effects.
+
+Time comes in as an argument. What is decided is carried out by whoever asks: a slot is claimed in the history before
+its run starts, and the answer comes back here.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, TypeAlias
+
+from tasker.durations import format_duration
+from tasker.pipeline import Catchup, Overlap
+from tasker.run import Outcome, Slot
+from tasker.timetable import Timetable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tasker.pipeline import Schedule
+
+ON_TIME = timedelta(seconds=60)
+"""How late a slot may be seen and still count as seen in time: a busy machine is not one on which nothing was running."""
+MOST_QUEUED = 1000
+"""Slots of one pipeline that may wait for each other: more are skipped, or a slow pipeline would wait for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A slot is due, and is to be claimed with this outcome; whether that was won is to be told to `claimed`."""
+
+    slot: Slot
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """A slot that was claimed and waits comes to something other than a run."""
+
+    slot: Slot
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The run of a slot is to start; its end is to be told to `ended`."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The run of a slot is to be ended."""
+
+    slot: Slot
+    reason: str
+
+
+Decision: TypeAlias = Claim | Settle | Start | Stop
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A slot whose run has not started."""
+
+    slot: Slot
+    start_at: datetime
+    deadline: datetime | None
+    claimed: bool = False
+    gone: bool = False
+    """It has come to something else, and lies in a heap still."""
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """A pipeline that has a schedule, or had one and has not come to rest."""
+
+    schedule: Schedule
+    table: Timetable
+    decided: datetime
+    """The moment up to which every slot has been decided on."""
+    upcoming: datetime | None
+    removed: bool = False
+    waiting: dict[Slot, _Waiting] = field(default_factory=dict)
+    running: set[Slot] = field(default_factory=set)
+    stopping: set[Slot] = field(default_factory=set)
+    parked: list[_Waiting] = field(default_factory=list)
+    """Those that wait for a run of the same pipeline to end."""
+
+    @property
+    def at_rest(self) -> bool:
+        return not self.waiting and not self.running
+
+    def active(self) -> str:
+        """What a slot that comes now finds: empty where there is nothing."""
+        if self.running:
+            return f"the run of {min(self.running)} is still going"
+        return f"the run of {min(self.waiting)} has not started yet" if self.waiting else ""
+
+
+class Scheduler:
+    """Says what becomes of every slot of every pipeline."""
+
+    def __init__(self, most_at_once: int) -> None:
+        """Let at most so many runs go on at once; the others wait, in the order of their slots."""
+        self._most_at_once = most_at_once
+        self._lines: dict[str, _Line] = {}
+        self._numbers = itertools.count()
+        self._upcoming: list[tuple[datetime, str]] = []
+        self._ready: list[tuple[Slot, int, _Waiting]] = []
+        self._timers: list[tuple[datetime, int, _Waiting]] = []
+        self._stopped = False
+        self.running = 0
+        """How many runs go on."""
+
+    # What there is to schedule
+
+    def put(self, name: str, schedule: Schedule, now: datetime, since: datetime | None = None) -> list[Decision]:
+        """Schedule a pipeline from now on; what its last schedule still asked for is decided first.
+
+        `since` is the moment up to which its slots were decided on before this program began: later ones were missed
+        while nothing was running.
+        """
+        line = self._lines.get(name)
+        decisions = self._due(name, line, now) if line else []
+        if line and line.schedule == schedule and not line.removed:
+            return decisions
+        table = Timetable.of(schedule)
+        decided = since if line is None and since is not None else now
+        if line is None:
+            line = self._lines[name] = _Line(schedule, table, decided, table.next(decided))
+        else:
+            line.schedule, line.table, line.decided, line.upcoming = schedule, table, decided, table.next(decided)
+            line.removed = False
+        decisions += self._catch_up(name, line, now, now)
+        self._await(name, line)
+        return decisions
+
+    def remove(self, name: str, reason: str, now: datetime) -> list[Decision]:
+        """Schedule a pipeline no longer: what waits is skipped, what runs goes on."""
+        line = self._lines.get(name)
+        if line is None:
+            return []
+        decisions = self._due(name, line, now)
+        line.removed, line.upcoming = True, None
+        decisions += [self._settle(each, Outcome.SKIPPED, reason) for each in list(line.waiting.values())]
+        self._forget(name, line)
+        return decisions
+
+    def restore(self, slot: Slot, now: datetime, *, begun: bool) -> list[Decision]:
+        """Take up a slot that was claimed earlier and has not come to an end; the deadline is for what has not begun."""
+        line = self._lines[slot.pipeline]
+        waiting = _Waiting(slot, now, None if begun else _deadline(slot, line.schedule), claimed=True)
+        line.waiting[slot] = waiting
+        return self._enqueue(waiting, now)
+
+    # What happens
+
+    def tick(self, now: datetime) -> list[Decision]:
+        """Decide on everything that has come due."""
+        decisions: list[Decision] = []
+        while self._upcoming and self._upcoming[0][0] <= now:
+            at, name = heapq.heappop(self._upcoming)
+            line = self._lines.get(name)
+            if line and line.upcoming == at:
+                decisions += self._due(name, line, now)
+        while self._timers and self._timers[0][0] <= now:
+            waiting = heapq.heappop(self._timers)[2]
+            if not waiting.gone:
+                decisions += self._turn_later(waiting, now)
+        return decisions + self._launch(now)
+
+    def claimed(self, slot: Slot, now: datetime, *, won: bool, busy: bool = False) -> list[Decision]:
+        """A claim that was to wait was won or lost; `busy`: another daemon has a run of this pipeline under way."""
+        line = self._lines[slot.pipeline]
+        waiting = line.waiting[slot]
+        if not won:
+            self._drop(waiting)
+            self._forget(slot.pipeline, line)
+            return []
+        waiting.claimed = True
+        if busy and line.schedule.overlap is Overlap.SKIP:
+            return [self._settle(waiting, Outcome.SKIPPED, "a run of it is still going elsewhere")]
+        if line.removed:
+            return [self._settle(waiting, Outcome.SKIPPED, "it is no longer scheduled")]
+        if line.schedule.overlap is Overlap.REPLACE and (latest := max(line.waiting)) != slot:
+            return [self._settle(waiting, Outcome.SUPERSEDED, _replaced_by(latest))]
+        return self._enqueue(waiting, now)
+
+    def ended(self, slot: Slot, now: datetime) -> list[Decision]:
+        """The run of a slot has ended, or could not begin."""
+        line = self._lines[slot.pipeline]
+        line.running.discard(slot)
+        line.stopping.discard(slot)
+        self.running -= 1
+        for waiting in line.parked:
+            self._push(waiting)
+        line.parked = []
+        self._forget(slot.pipeline, line)
+        return self._launch(now)
+
+    def rewind(self, now: datetime) -> None:
+        """The clock was set back: slots that have not been claimed are due when their moment comes again."""
+        for name, line in self._lines.items():
+            if not line.removed and line.decided > now:
+                line.decided, line.upcoming = now, line.table.next(now)
+                self._await(name, line)
+
+    def stop(self) -> None:
+        """From now on nothing starts."""
+        self._stopped = True
+
+    # What it waits for
+
+    @property
+    def wakes_at(self) -> datetime | None:
+        """The next moment at which `tick` has something to decide."""
+        heaps = (self._upcoming, self._timers)
+        return min((heap[0][0] for heap in heaps if heap), default=None)
+
+    @property
+    def waiting(self) -> int:
+        """How many slots wait for their run to start."""
+        return sum(len(line.waiting) for line in self._lines.values())
+
+    def is_scheduled(self, name: str) -> bool:
+        """Whether the pipeline has a schedule."""
+        return name in self._lines and not self._lines[name].removed
+
+    def upcoming(self, name: str) -> datetime | None:
+        """The pipeline's next slot."""
+        return self._lines[name].upcoming if name in self._lines else None
+
+    # Which slots are due
+
+    def _due(self, name: str, line: _Line, now: datetime) -> list[Decision]:
+        """Decide on the slots up to now."""
+        decisions = list(self._catch_up(name, line, now - ON_TIME, now))
+        while line.upcoming is not None and line.upcoming <= now:
+            slot = Slot(name, line.upcoming)
+            line.decided, line.upcoming = line.upcoming, line.table.next(line.upcoming)
+            decisions += self._come(slot, line, now)
+        self._await(name, line)
+        return decisions
+
+    def _catch_up(self, name: str, line: _Line, until: datetime, now: datetime) -> Iterator[Decision]:
+        """Decide on the slots up to `until`, which nothing has seen in time, by the rule for these."""
+        if line.upcoming is None or line.upcoming > until:
+            return
+        first = line.upcoming
+        backlog = line.table.between(line.decided, until)
+        line.decided, line.upcoming = until, line.table.next(until)
+        if backlog.before is not None:
+            reason = (
+                f"nothing was running until {backlog.before:%Y-%m-%d %H:%M:%S} UTC: it stands for all slots till then"
+            )
+            yield Claim(Slot(name, first), Outcome.MISSED, reason)
+        made_up = _made_up(backlog.slots, line, now)
+        for at in backlog.slots:
+            if at in made_up:
+                yield from self._come(Slot(name, at), line, now, queued=line.schedule.catchup is Catchup.ALL)
+            else:
+                yield Claim(
+                    Slot(name, at), Outcome.MISSED, f"nothing was running, and catchup = {line.schedule.catchup}"
+                )
+
+    def _come(self, slot: Slot, line: _Line, now: datetime, *, queued: bool = False) -> Iterator[Decision]:
+        """Decide on a slot that has come; `queued` where it is to wait for those before it whatever the overlap."""
+        deadline = _deadline(slot, line.schedule)
+        if deadline is not None and now > deadline:
+            yield Claim(slot, Outcome.MISSED, _too_late(line.schedule))
+            return
+        active = line.active()
+        if active and line.schedule.overlap is Overlap.SKIP and not queued:
+            yield Claim(slot, Outcome.SKIPPED, active)
+            return
+        if len(line.waiting) >= MOST_QUEUED:
+            yield Claim(slot, Outcome.SKIPPED, f"{MOST_QUEUED} slots of this pipeline are waiting already")
+            return
+        if line.schedule.overlap is Overlap.REPLACE and not queued:
+            yield from self._replace(slot, line)
+        line.waiting[slot] = _Waiting(slot, slot.at + _jitter(slot, line.schedule.jitter), deadline)
+        yield Claim(slot, Outcome.WAITING)
+
+    def _replace(self, slot: Slot, line: _Line) -> Iterator[Decision]:
+        """Make way for a slot."""
+        for waiting in list(line.waiting.values()):
+            if waiting.claimed:
+                yield self._settle(waiting, Outcome.SUPERSEDED, _replaced_by(slot))
+        for each in sorted(line.running - line.stopping):
+            line.stopping.add(each)
+            yield Stop(each, _replaced_by(slot))
+
+    # Whose turn it is
+
+    def _launch(self, now: datetime) -> list[Decision]:
+        """Start what may start now, in the order of slots."""
+        decisions: list[Decision] = []
+        while self._ready and not self._stopped and self.running < self._most_at_once:
+            waiting = heapq.heappop(self._ready)[2]
+            if not waiting.gone:
+                decisions += self._turn(waiting, self._lines[waiting.slot.pipeline], now)
+        return decisions
+
+    def _turn_later(self, waiting: _Waiting, now: datetime) -> Iterator[Decision]:
+        """A slot's own moment has come: that from which on it may start, or after which it may not."""
+        if waiting.claimed and waiting.deadline is not None and now > waiting.deadline:
+            yield self._settle(waiting, Outcome.MISSED, _too_late(self._lines[waiting.slot.pipeline].schedule))
+        elif waiting.claimed:
+            self._push(waiting)
+
+    def _turn(self, waiting: _Waiting, line: _Line, now: datetime) -> Iterator[Decision]:
+        """It is a slot's turn."""
+        if waiting.deadline is not None and now > waiting.deadline:
+            yield self._settle(waiting, Outcome.MISSED, _too_late(line.schedule))
+        elif line.running and line.schedule.overlap is not Overlap.ALLOW:
+            line.parked.append(waiting)
+        else:
+            self._drop(waiting)
+            line.running.add(waiting.slot)
+            self.running += 1
+            yield Start(waiting.slot)
+
+    def _enqueue(self, waiting: _Waiting, now: datetime) -> list[Decision]:
+        """Let a slot that is claimed have its turn, once its moment has come."""
+        if waiting.deadline is not None:
+            heapq.heappush(self._timers, (waiting.deadline + _INSTANT, next(self._numbers), waiting))
+        if waiting.start_at > now:
+            heapq.heappush(self._timers, (waiting.start_at, next(self._numbers), waiting))
+            return []
+        self._push(waiting)
+        return self._launch(now)
+
+    def _push(self, waiting: _Waiting) -> None:
+        heapq.heappush(self._ready, (waiting.slot, next(self._numbers), waiting))
+
+    def _settle(self, waiting: _Waiting, outcome: Outcome, reason: str) -> Settle:
+        self._drop(waiting)
+        return Settle(waiting.slot, outcome, reason)
+
+    def _drop(self, waiting: _Waiting) -> None:
+        waiting.gone = True
+        line = self._lines[waiting.slot.pipeline]
+        line.waiting.pop(waiting.slot, None)
+
+    def _await(self, name: str, line: _Line) -> None:
+        if line.upcoming is not None:
+            heapq.heappush(self._upcoming, (line.upcoming, name))
+
+    def _forget(self, name: str, line: _Line) -> None:
+        """Let go of a pipeline that is not scheduled any more and has come to rest."""
+        if line.removed and line.at_rest:
+            del self._lines[name]
+
+
+_INSTANT = timedelta(microseconds=1)
+
+
+def _made_up(slots: Iterable[datetime], line: _Line, now: datetime) -> set[datetime]:
+    """The slots of a backlog that are made up for."""
+    match line.schedule.catchup:
+        case Catchup.ALL:
+            return set(slots)
+        case Catchup.LATEST:
+            return {max(slots, default=now)}
+    return set()
+
+
+def _deadline(slot: Slot, schedule: Schedule) -> datetime | None:
+    return slot.at + schedule.deadline if schedule.deadline is not None else None
+
+
+def _replaced_by(slot: Slot) -> str:
+    return f"the slot of {slot} takes its place"
+
+
+def _too_late(schedule: Schedule) -> str:
+    assert schedule.deadline is not None  # noqa: S101 - only then is anything too late
+    return f"it is later than its deadline of {format_duration(schedule.deadline)}"
+
+
+def _jitter(slot: Slot, longest: timedelta) -> timedelta:
+    """The same for a slot whoever asks, and evenly spread over slots and pipelines."""
+    digest = sha256(f"{slot.pipeline} {slot.at.timestamp()}".encode()).digest()
+    return longest * (int.from_bytes(digest[:4], "big") / 2**32)
