@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tasker.pipeline import Schedule
 
 ON_TIME = timedelta(seconds=60)
-"""How late a slot may be seen and still count as seen in time: a busy machine is not one on which nothing was running."""
+"""How late a slot may be seen and still count as seen in time: a busy machine is not one where nothing is running."""
 MOST_QUEUED = 1000
 """Slots of one pipeline that may wait for each other: more are skipped, or a slow pipeline would wait for ever."""
 
@@ -154,7 +154,7 @@ class Scheduler:
         return decisions
 
     def restore(self, slot: Slot, now: datetime, *, begun: bool) -> list[Decision]:
-        """Take up a slot that was claimed earlier and has not come to an end; the deadline is for what has not begun."""
+        """Take up a slot that was claimed before and has come to no end; a deadline is for what has not `begun`."""
         line = self._lines[slot.pipeline]
         waiting = _Waiting(slot, now, None if begun else _deadline(slot, line.schedule), claimed=True)
         line.waiting[slot] = waiting
@@ -188,7 +188,9 @@ class Scheduler:
         if busy and line.schedule.overlap is Overlap.SKIP:
             return [self._settle(waiting, Outcome.SKIPPED, "a run of it is still going elsewhere")]
         if line.removed:
-            return [self._settle(waiting, Outcome.SKIPPED, "it is no longer scheduled")]
+            settled = self._settle(waiting, Outcome.SKIPPED, "it is no longer scheduled")
+            self._forget(slot.pipeline, line)
+            return [settled]
         if line.schedule.overlap is Overlap.REPLACE and (latest := max(line.waiting)) != slot:
             return [self._settle(waiting, Outcome.SUPERSEDED, _replaced_by(latest))]
         return self._enqueue(waiting, now)
