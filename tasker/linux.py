@@ -66,6 +66,14 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def started(pid: int) -> int | None:
+    """When a process started, in ticks since the machine did: with its id, it is one process and no other."""
+    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - on every run's path
+        # The name before the numbers is in brackets, and may have some of its own.
+        return int(file.read().rpartition(b")")[2].split()[19])
+    return None
+
+
 def send(pid: int, signum: int) -> None:
     """Signal a process, which may have ended meanwhile."""
     with suppress(ProcessLookupError, PermissionError):

@@ -1,0 +1,131 @@
+"""What the daemon and a launcher tell each other: records, which cross the channel between them as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from tasker.facts import Fact
+from tasker.faults import Fault
+from tasker.run import StepRun
+from tasker.snapshot import Snapshot
+from tasker.versions import Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A conf file to be validated."""
+
+    path: Path
+    snapshot: Snapshot | None = None
+    """What to validate instead of what is on the disk: a version, under another generation of the tasks' code."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOrder:
+    """A run that is to start now."""
+
+    run_id: str
+    snapshot: Snapshot
+    slot: datetime
+    journal: Path | None = None
+    """The file that the run appends its facts to."""
+    done: Mapping[str, StepRun] = field(default_factory=lambda: MappingProxyType({}))
+    """Steps that succeeded in the run that this one resumes, which are not run again."""
+    resumed_from: str | None = None
+    """The id of the run that this one resumes."""
+
+
+# What a generation tells the daemon
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The tasks are imported. It comes first, once a generation."""
+
+    faults: tuple[Fault, ...]
+    """What is wrong with task modules; each costs only the pipelines that use it."""
+    task_modules: Mapping[str, tuple[str, ...]]
+    """By the name of each task, the absolute paths of the task folders' files that hold its code."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated:
+    """What one file was found to be."""
+
+    number: int
+    """The number that the validation was asked for under."""
+    path: Path
+    """As the candidate has it."""
+    version: Version | None = None
+    """`None` where a fault is an error."""
+    faults: tuple[Fault, ...] = ()
+    files: tuple[str, ...] = ()
+    """The absolute paths that decided on it, as `Version.files`: also where there is no version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationEnded:
+    """Each candidate of a validation has been told of."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBegan:
+    """A run has its process. It comes before all that is told of the run; not at all where no process could be had."""
+
+    run_id: str
+    pid: int
+    pid_started: int
+    """When the process started, as `linux.started` has it: with the id, it is one process and no other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Something happened in a run."""
+
+    fact: Fact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """A run's process is gone, with all that it started, and its workspace. It comes after the run's last `Told`.
+
+    Each run that was ordered ends by exactly one of this and `Refused`.
+    """
+
+    run_id: str
+    status: int
+    """The exit status of its process, negative for the signal that killed it: 0 worked, 1 a step failed, 128 and the
+    signal where it was stopped."""
+    error: str | None = None
+    """Why it ended without having told so itself; `None` where a fact of the run tells how it ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A run that did not start, as its file is not valid now: a secret is gone, or a variable is not set."""
+
+    run_id: str
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The launcher has died unasked. Nothing more can be started here; what runs is stopping, and is still told."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """The launcher and all its runs are gone. It is the last message."""
+
+    status: int
+
+
+Message = Ready | Validated | ValidationEnded | RunBegan | Told | RunEnded | Refused | Lost | Gone
