@@ -1,0 +1,59 @@
+"""What became of slots and runs, kept in a database: SQLite in the state folder, or PostgreSQL.
+
+Not to be confused with the log, which tells the same facts to whoever reads along, nor with a run's journal, which
+survives where a daemon does not.
+"""
+
+from tasker.history.errors import DamagedError, HistoryError, UnfitError
+from tasker.history.history import History
+from tasker.history.model import (
+    ACTIVE,
+    Claim,
+    Claimed,
+    DaemonRecord,
+    Orphan,
+    PipelineRecord,
+    Retention,
+    RunRecord,
+    RunStatus,
+    SlotRecord,
+    StepRunRecord,
+)
+from tasker.history.presence import this_daemon
+from tasker.history.recorder import (
+    Answered,
+    HistoryEvicted,
+    HistoryOpened,
+    HistoryRecovered,
+    HistoryReplaced,
+    HistoryTroubled,
+    HistoryUnfit,
+    Recorder,
+)
+
+__all__ = [
+    "ACTIVE",
+    "Answered",
+    "Claim",
+    "Claimed",
+    "DaemonRecord",
+    "DamagedError",
+    "History",
+    "HistoryError",
+    "HistoryEvicted",
+    "HistoryOpened",
+    "HistoryRecovered",
+    "HistoryReplaced",
+    "HistoryTroubled",
+    "HistoryUnfit",
+    "Orphan",
+    "PipelineRecord",
+    "Recorder",
+    "Retention",
+    "RunRecord",
+    "RunStatus",
+    "SlotRecord",
+    "StepRunRecord",
+    "UnfitError",
+    "this_daemon",
+]
