@@ -11,19 +11,18 @@ from tasker.conversion import Mismatch, convert
 from tasker.masking import Masker
 from tasker.pipeline import LateArgument, OnFailure
 from tasker.references import MissingOutputError, references, resolved
-from tasker.run import Status
+from tasker.run import Status, StepRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tasker.document.values import OutputReference
     from tasker.pipeline import Pipeline, Step
-    from tasker.run import StepRun
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A step that does not start, and why: it is skipped, or has failed already."""
+    """A step that does not start, and why: it is skipped, has failed already, or succeeded in an earlier run."""
 
     step: Step
     status: Status
@@ -33,7 +32,9 @@ class Pass:
 class Order:
     """The order of one run's steps: each comes up once, when all that it needs has ended."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, done: Mapping[str, StepRun] | None = None) -> None:
+        """Take the plan; the steps that are `done` with success need not be done again."""
+        self._done = {step_id: each for step_id, each in (done or {}).items() if each.status is Status.SUCCEEDED}
         self._steps = {step.id: step for step in pipeline.steps}
         self._index = {step.id: index for index, step in enumerate(pipeline.steps)}
         self._graph = TopologicalSorter({step.id: step.needs for step in pipeline.steps})
@@ -69,6 +70,12 @@ class Order:
         """What the steps whose outputs this one reads have handed on, by step id."""
         return {reference.step: self.ended[reference.step].outputs for reference in _read(step)}
 
+    def passed(self, passed: Pass) -> StepRun:
+        """What a step that is passed over comes to: one that succeeded before hands on what it handed on then."""
+        if passed.status is Status.SUCCEEDED:
+            return self._done[passed.step.id]
+        return StepRun(step=passed.step.id, task=passed.step.task, status=passed.status, error=passed.reason)
+
     @property
     def finished(self) -> bool:
         """Whether every step has ended or was passed over."""
@@ -76,6 +83,8 @@ class Order:
 
     def _passes(self, step: Step) -> Iterator[Pass]:
         """The reasons, if any, for which the step does not start."""
+        if step.id in self._done:
+            yield Pass(step, Status.SUCCEEDED, "it has succeeded before")
         if self._stopped:
             yield Pass(step, Status.SKIPPED, self._stopped)
         for reference in _read(step):

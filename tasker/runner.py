@@ -46,7 +46,6 @@ _LONGEST_WAIT_S = 3600.0
 """Seconds to wait at once: the kernel takes no more than 24 days, and timeouts may be longer."""
 _PACKETS_AT_ONCE = 64
 """Packets taken from one step before others have their turn."""
-_PASS_EVENTS = {Status.SKIPPED: (Event.STEP_SKIPPED, "reason"), Status.FAILED: (Event.STEP_FAILED, "error")}
 _RUN_EVENTS = {
     Status.SUCCEEDED: Event.RUN_SUCCEEDED,
     Status.FAILED: Event.RUN_FAILED,
@@ -64,6 +63,10 @@ class Occasion:
     """A folder that is there already, and this run's own."""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Variables that steps find beside those of the program."""
+    resumed_from: str | None = None
+    """The id of the run that broke off, and that this one takes up again."""
+    late_s: float | None = None
+    """Seconds from the slot to the start; `None` where nobody waited for the slot."""
 
 
 class StopRequest:
@@ -72,11 +75,14 @@ class StopRequest:
     def __init__(self) -> None:
         self.signals: list[int] = []
         """The signals that asked for it, in order; the second one no longer waits for the grace period."""
+        self.reason = ""
+        """Why, in words, where whoever asked first gave them."""
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
 
-    def request(self, signum: int) -> None:
-        """Ask the run to stop."""
+    def request(self, signum: int, reason: str = "") -> None:
+        """Ask the run to stop, as a signal does; its error says the reason."""
+        self.reason = self.reason or reason
         self.signals.append(signum)
         with suppress(BlockingIOError):  # so many requests that have not been heard are one
             os.write(self._write, b"!")
@@ -86,9 +92,11 @@ class StopRequest:
         return self._read
 
     def hear(self) -> str:
-        """Take note of a request; the name of its signal."""
+        """Take note of a request; the reason that was given, or the name of its signal."""
         os.read(self._read, 1)
-        return signal.Signals(self.signals[-1]).name
+        if self.reason:
+            return f"interrupted: {self.reason}"
+        return f"interrupted by {signal.Signals(self.signals[-1]).name}"
 
     def close(self) -> None:
         """Let go of the descriptors."""
@@ -109,7 +117,9 @@ class Runner:
         observers: Iterable[Callable[[Fact], None]] = (),
         clock: Clock | None = None,
         grace_s: float = DEFAULT_GRACE_S,
+        done: Mapping[str, StepRun] | None = None,
     ) -> None:
+        """Take the plan; steps that are `done`, with success, are not done again, and hand on the same."""
         self._pipeline = pipeline
         self._occasion = occasion
         self._tasks = tasks
@@ -120,7 +130,7 @@ class Runner:
         self._clock = clock or Clock()
         self._grace_s = grace_s
         self._masker = Masker(pipeline.secrets)
-        self._order = Order(pipeline)
+        self._order = Order(pipeline, done)
         self._leftovers = Leftovers()
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -142,12 +152,7 @@ class Runner:
         self._selector.register(self._stop, selectors.EVENT_READ, self._on_stop)
         if self._pipeline.timeout:
             self._after(self._pipeline.timeout.total_seconds(), self._on_timeout)
-        self._announce(
-            Event.RUN_STARTED,
-            file=self._pipeline.file,
-            slot=self._occasion.slot.isoformat(),
-            workspace=str(self._occasion.workspace),
-        )
+        self._announce_start()
         try:
             self._launch()
             while not self._order.finished:
@@ -178,12 +183,30 @@ class Runner:
             match self._order.next():
                 case None:
                     return
-                case Pass(step, status, reason):
-                    event, key = _PASS_EVENTS[status]
-                    self._announce(event, step, **{key: reason})
-                    self._order.end(StepRun(step=step.id, task=step.task, status=status, error=reason))
+                case Pass() as passed:
+                    self._pass(passed)
                 case step:
                     self._start(step, 1)
+
+    def _pass(self, passed: Pass) -> None:
+        """Let a step be over that does not start."""
+        step_run = self._order.passed(passed)
+        match passed.status:
+            case Status.SUCCEEDED:
+                reason = f"it succeeded in run {self._occasion.resumed_from}, which this one resumes"
+                self._announce(Event.STEP_SKIPPED, passed.step, reason=reason, **self._handed_on(step_run.outputs))
+            case Status.SKIPPED:
+                self._announce(Event.STEP_SKIPPED, passed.step, reason=passed.reason)
+            case _:
+                self._announce(Event.STEP_FAILED, passed.step, error=passed.reason)
+        self._order.end(step_run)
+
+    def _handed_on(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What to tell of outputs; those that a secret was masked in are of no use to another run."""
+        if not outputs:
+            return {}
+        masked = self._masker.mask(dict(outputs)) != outputs
+        return {"outputs": dict(outputs), **({"outputs_masked": True} if masked else {})}
 
     def _start(self, step: Step, number: int) -> None:
         now = self._clock.monotonic()
@@ -292,7 +315,7 @@ class Runner:
         told: dict[str, Any] = {"leftover_processes": killed} if killed else {}
         step_run = self._step_run(step, number, verdict, ending)
         if verdict.error is None:
-            told |= {"outputs": dict(verdict.outputs)} if verdict.outputs else {}
+            told |= self._handed_on(verdict.outputs)
             self._announce(Event.STEP_SUCCEEDED, step, number, duration_s=step_run.duration_s, **told)
             self._order.end(step_run)
             return
@@ -329,7 +352,7 @@ class Runner:
         self._after(delay, start_again)
 
     def _on_stop(self) -> None:
-        reason = f"interrupted by {self._stop.hear()}"
+        reason = self._stop.hear()
         if self._halted:
             for attempt in self._running.values():
                 self._kill(attempt)
@@ -394,6 +417,17 @@ class Runner:
         if self._stop.signals and self._halted:
             return Status.INTERRUPTED
         return Status.FAILED if self._halted or any(map(_failed, steps)) else Status.SUCCEEDED
+
+    def _announce_start(self) -> None:
+        occasion = self._occasion
+        told = {"resumed_from": occasion.resumed_from, "late_s": occasion.late_s}
+        self._announce(
+            Event.RUN_STARTED,
+            file=self._pipeline.file,
+            slot=occasion.slot.isoformat(),
+            workspace=str(occasion.workspace),
+            **{name: value for name, value in told.items() if value is not None},
+        )
 
     def _announce(self, event: Event, step: Step | None = None, number: int | None = None, /, **details: Any) -> None:
         told = {name: self._masker.mask(detail) for name, detail in details.items()}

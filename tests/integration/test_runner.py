@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from support.values import output
 
 from tasker import Task, TaskRegistry, linux
 from tasker.facts import Event, Fact
-from tasker.pipeline import OnFailure, Pipeline, Retry, Step
-from tasker.run import Status
+from tasker.pipeline import LateArgument, OnFailure, Pipeline, Retry, Step
+from tasker.run import Status, StepRun
 from tasker.runner import Occasion, Runner, StopRequest
 
 if TYPE_CHECKING:
@@ -71,13 +72,23 @@ def run(
     grace_s: float = 10,
     secret: str = "",
     environment: dict[str, str] | None = None,
+    done: dict[str, StepRun] | None = None,
+    resumed_from: str | None = None,
 ) -> Run:
     pipeline = Pipeline(name="p", steps=steps, secrets=frozenset({secret}))
-    occasion = Occasion(run_id="r", slot=NOON, workspace=folder, environment=environment or {})
+    occasion = Occasion(
+        run_id="r", slot=NOON, workspace=folder, environment=environment or {}, resumed_from=resumed_from
+    )
     observers = [watcher] if watcher else []
     with stop_request() as own:
         runner = Runner(
-            pipeline, occasion, tasks=tasks.registry, stop=stop or own, observers=observers, grace_s=grace_s
+            pipeline,
+            occasion,
+            tasks=tasks.registry,
+            stop=stop or own,
+            observers=observers,
+            grace_s=grace_s,
+            done=done,
         )
         return runner.run()
 
@@ -315,4 +326,43 @@ def test_the_stop_of_a_run_is_heard_however_often_it_is_asked_for() -> None:
     with stop_request() as stop:
         for _ in range(100_000):
             stop.request(signal.SIGTERM)
-        assert stop.hear() == "SIGTERM"
+        assert stop.hear() == "interrupted by SIGTERM"
+
+
+def test_a_stop_may_say_why(tmp_path: Path) -> None:
+    with stop_request() as stop:
+        watcher = Watcher(at=Event.STEP_STARTED, do=lambda: stop.request(signal.SIGTERM, "the daemon is stopping"))
+        run(tmp_path, Tasks(waits=lambda _: time.sleep(3600)), step("waits"), watcher=watcher, stop=stop)
+    assert watcher.facts[-1].details["error"] == "interrupted: the daemon is stopping"
+
+
+def test_what_a_run_before_has_done_is_not_done_again_and_hands_on_the_same(tmp_path: Path) -> None:
+    """The second step had failed, so that nothing of it counts."""
+    before = {
+        "hands": StepRun(step="hands", task="hands", status=Status.SUCCEEDED, attempts=2, outputs={"a": 1}),
+        "reads": StepRun(step="reads", task="reads", status=Status.FAILED, error="out of luck"),
+        "gone": StepRun(step="gone", task="hands", status=Status.SUCCEEDED),
+    }
+    registry = TaskRegistry()
+    registry.register(type("Hands", (Task,), {"task_name": "hands", "run": lambda _: {"a": 2}}))
+    registry.register(type("Reads", (Task,), {"task_name": "reads", "run": lambda _, a: {"read": a}}))
+    tasks, watcher = Tasks(), Watcher()
+    tasks.registry = registry
+    reads = step("reads", needs=("hands",), arguments={"a": LateArgument(output("hands", "a"), int)})
+    ended = run(tmp_path, tasks, step("hands"), reads, watcher=watcher, done=before, resumed_from="r0")
+    assert ended.steps[0] == before["hands"]
+    assert (ended.steps[1].status, ended.steps[1].outputs) == (Status.SUCCEEDED, {"read": 1})
+    started, skipped, *_ = watcher.facts
+    assert started.details["resumed_from"] == "r0"
+    assert (skipped.event, skipped.step) == (Event.STEP_SKIPPED, "hands")
+    assert skipped.details == {"reason": "it succeeded in run r0, which this one resumes", "outputs": {"a": 1}}
+
+
+def test_outputs_that_held_a_secret_are_told_to_be_of_no_use_to_another_run(tmp_path: Path) -> None:
+    tasks = Tasks(plain=lambda _: {"a": "x"}, hands=lambda _: {"key": "hunter2", "n": 1})
+    watcher = Watcher()
+    run(tmp_path, tasks, step("plain"), step("hands"), watcher=watcher, secret="hunter2")
+    told = {fact.step: fact.details for fact in watcher.facts if fact.event == Event.STEP_SUCCEEDED}
+    assert told["hands"]["outputs"] == {"key": "***", "n": 1}
+    assert told["hands"]["outputs_masked"] is True
+    assert "outputs_masked" not in told["plain"]
