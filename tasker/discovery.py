@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING
 
 from tasker.errors import DuplicateTaskError
@@ -17,7 +17,8 @@ from tasker.faults import Fault, Place, Severity
 from tasker.registry import task_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from importlib.metadata import EntryPoint
 
     from tasker.registry import TaskRegistry
     from tasker.task import Task
@@ -49,12 +50,6 @@ class Discovery:
         self.lost = dict.fromkeys(names, fault) | self.lost
         self.promised = dict.fromkeys(promised, fault) | self.promised
 
-    def add(self, other: Discovery) -> None:
-        """Take in what was found elsewhere, after this."""
-        self.faults += other.faults
-        self.lost = other.lost | self.lost
-        self.promised = other.promised | self.promised
-
 
 @dataclass(frozen=True, slots=True)
 class _Module:
@@ -73,9 +68,22 @@ class Catalogue:
     pays for the tasks that it has.
     """
 
-    def __init__(self, registry: TaskRegistry, folders: Iterable[Path] = ()) -> None:
+    def __init__(
+        self,
+        registry: TaskRegistry,
+        folders: Iterable[Path] = (),
+        *,
+        refused: Mapping[str, str] = MappingProxyType({}),
+        importing: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Look for tasks in `folders`; `importing` is called with the name of each module before it is imported.
+
+        Those named in `refused` are not imported, for the reason that stands there.
+        """
         self.registry = registry
         self.discovery = Discovery()
+        self._refused = refused
+        self._importing = importing
         self._waiting = list(_modules(folders, self.discovery))
         self._installed_loaded = False
 
@@ -105,12 +113,31 @@ class Catalogue:
         self.load_folders()
         if not self._installed_loaded:
             self._installed_loaded = True
-            self.discovery.add(_discover_installed(self.registry))
+            self._take_in_installed()
 
     def _take_in(self, modules: list[_Module]) -> None:
         self._waiting = [module for module in self._waiting if module not in modules]
         for module in modules:
-            _take_in(module, self.registry, self.discovery)
+            if self._may_import(str(module.file), Place(str(module.shown)), module.promised):
+                _take_in(module, self.registry, self.discovery)
+
+    def _take_in_installed(self) -> None:
+        """Load what installed packages offer under the entry point group `tasker.tasks`."""
+        from importlib.metadata import entry_points  # noqa: PLC0415 - reads every installed package's metadata
+
+        for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+            shown = f"entry point {entry_point.name} = {entry_point.value}"
+            if self._may_import(shown, Place(shown), [entry_point.name]):
+                _load(entry_point, Place(shown), self.registry, self.discovery)
+
+    def _may_import(self, module: str, place: Place, promised: Iterable[str]) -> bool:
+        """Whether a module is to be imported, which is told before it is."""
+        if module in self._refused:
+            fault = Fault("broken-task", place, self._refused[module], severity=Severity.WARNING)
+            self.discovery.lose(fault, (), promised)
+            return False
+        self._importing(module)
+        return True
 
 
 def shipped_tasks() -> Path:
@@ -157,21 +184,14 @@ def _is_copy(file: Path, first: Path) -> bool:
         return False
 
 
-def _discover_installed(registry: TaskRegistry) -> Discovery:
-    """Load what installed packages offer under the entry point group `tasker.tasks`."""
-    from importlib.metadata import entry_points  # noqa: PLC0415 - reads every installed package's metadata
-
-    discovery = Discovery()
-    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
-        try:
-            with redirect_stdout(sys.stderr):
-                entry_point.load()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - another's module may raise anything
-            place = Place(f"entry point {entry_point.name} = {entry_point.value}")
-            _lose(error, place, entry_point.module, [entry_point.name], registry, discovery)
-    return discovery
+def _load(entry_point: EntryPoint, place: Place, registry: TaskRegistry, discovery: Discovery) -> None:
+    try:
+        with redirect_stdout(sys.stderr):
+            entry_point.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - another's module may raise anything
+        _lose(error, place, entry_point.module, [entry_point.name], registry, discovery)
 
 
 def _take_in(module: _Module, registry: TaskRegistry, discovery: Discovery) -> None:

@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _OOM_SCORE_OF_A_STEP = b"500"
 """Between the daemon's nought and the 1000 that asks to be killed first: out of memory, a step goes before tasker."""
@@ -26,6 +27,11 @@ def hold_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # the kernel gives the lowest number that is free: this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for good
+
+
+def name(title: str) -> None:
+    """Give this process the name that `ps` and `top` show; the kernel keeps 15 bytes of it."""
+    _libc.prctl(_PR_SET_NAME, title.encode(), 0, 0, 0)
 
 
 def adopt_orphans() -> None:

@@ -164,6 +164,7 @@ def _child(body: Callable[[channel.Sender], None], sender: channel.Sender, out: 
         linux.die_with_parent(parent)
         linux.adopt_orphans()
         linux.offer_to_oom_killer()
+        linux.name("tasker-step")
         _redirect(out, err)
         _default_signals()
         body(sender)

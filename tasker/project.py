@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasker.clock import Clock
 from tasker.discovery import Catalogue
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from tasker.document import Document
+    from tasker.document import Document, Folder
     from tasker.facts import Fact
     from tasker.pipeline import Pipeline, Schedule
-    from tasker.run import Run
+    from tasker.run import Run, StepRun
     from tasker.runner import StopRequest
     from tasker.settings import Settings
     from tasker.variables import Variables
@@ -62,24 +62,37 @@ class Loaded:
 class Project:
     """What can be run here: conf files by their path, with the tasks that are found."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None = None, *, catalogue: Catalogue | None = None) -> None:
+        """Take the tasks of a catalogue, or else those of the folders that the settings name."""
         self.settings = settings
         self._clock = clock or Clock()
+        self._catalogue = catalogue
 
     @cached_property
     def catalogue(self) -> Catalogue:
         """The tasks there are; their modules are imported when they are first asked for."""
-        return Catalogue(registry, self.settings.task_folders)
+        return self._catalogue or Catalogue(registry, self.settings.task_folders)
 
-    def load(self, path: Path, overrides: Mapping[str, str] | None = None) -> Loaded:
-        """Read and validate a file for a run that is due now; `overrides` are parameters by name."""
+    def load(
+        self,
+        path: Path,
+        overrides: Mapping[str, str] | None = None,
+        *,
+        folder: Folder | None = None,
+        occasion: Occasion | None = None,
+    ) -> Loaded:
+        """Read and validate a file for a run on an occasion: one that is due now, where none is given.
+
+        `overrides` are parameters by name; `folder` has the file and what it includes, if it is not the conf folder.
+        """
         now = self._clock.now()
-        occasion = self._occasion(now)
+        occasion = occasion or self.occasion(f"{now:%Y%m%dT%H%M%S}-{os.urandom(3).hex()}", now)
+        folder = folder or ConfFolder(self.settings.folder_of(path))
         loaded = Loaded(path=path, occasion=occasion)
         try:
             if overrides:
-                self._check_overrides(self._document(path, occasion, {}), overrides)
-            document = self._document(path, occasion, overrides or {})
+                self._check_overrides(self._document(path, folder, occasion, {}), overrides)
+            document = self._document(path, folder, occasion, overrides or {})
         except InvalidFileError as error:
             return replace(loaded, faults=tuple(error.faults))
         pipeline, faults = validate(document, stem=path.stem, catalogue=self.catalogue, now=now)
@@ -87,8 +100,18 @@ class Project:
             occasion = self._local(occasion, pipeline)
         return replace(loaded, occasion=occasion, document=document, pipeline=pipeline, faults=tuple(faults))
 
-    def run(self, loaded: Loaded, *, observers: Iterable[Callable[[Fact], None]], stop: StopRequest) -> Run:
-        """Run what was loaded, in a workspace of its own. Raises `InvalidFileError`, `WorkspaceError`."""
+    def run(
+        self,
+        loaded: Loaded,
+        *,
+        observers: Iterable[Callable[[Fact], None]],
+        stop: StopRequest,
+        done: Mapping[str, StepRun] | None = None,
+    ) -> Run:
+        """Run what was loaded, in a workspace of its own, without the steps that are `done`.
+
+        Raises `InvalidFileError`, `WorkspaceError`.
+        """
         if loaded.pipeline is None:
             raise InvalidFileError(loaded.faults)
         with workspace(loaded.occasion.workspace, keep=self.settings.keep_workspace):
@@ -100,15 +123,16 @@ class Project:
                 stop=stop,
                 clock=self._clock,
                 grace_s=self.settings.grace_s,
+                done=done,
             ).run()
 
     def variables(self, path: Path, occasion: Occasion) -> Variables:
         """What the file may read, were it to run on this occasion."""
         return self.settings.variables(path, run_id=occasion.run_id, slot=occasion.slot, workspace=occasion.workspace)
 
-    def _occasion(self, now: datetime) -> Occasion:
-        run_id = f"{now:%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
-        return Occasion(run_id=run_id, slot=now, workspace=(self.settings.workspaces / run_id).absolute())
+    def occasion(self, run_id: str, slot: datetime, **more: Any) -> Occasion:
+        """The occasion of a run, with the workspace that the settings give it."""
+        return Occasion(run_id=run_id, slot=slot, workspace=(self.settings.workspaces / run_id).absolute(), **more)
 
     def _local(self, occasion: Occasion, pipeline: Pipeline) -> Occasion:
         """The occasion in the time zone of the pipeline's schedule, with what its steps find in their environment."""
@@ -121,14 +145,15 @@ class Project:
         }
         return replace(occasion, slot=_local_time(occasion.slot, pipeline.schedule), environment=environment)
 
-    def _document(self, path: Path, occasion: Occasion, overrides: Mapping[str, str]) -> Document:
-        folder = self.settings.folder_of(path)
+    def _document(self, path: Path, folder: Folder, occasion: Occasion, overrides: Mapping[str, str]) -> Document:
+        variables = self.variables(path, occasion)
         return load(
-            os.path.relpath(path, folder),
-            folder=ConfFolder(folder),
-            variables=self.variables(path, occasion),
+            os.path.relpath(path, self.settings.folder_of(path)),
+            folder=folder,
+            variables=variables,
             secrets=SecretsFolder(self.settings.secrets),
             overrides={f"{PARAMS}.{name}": value for name, value in overrides.items()},
+            of_a_run=variables.of_a_run,
             partial=True,
         )
 

@@ -59,17 +59,26 @@ def forked(body: Callable[[], int]) -> tuple[int, list[int]]:
     linux.hold_standard_streams()
     sys.stdout.flush()
     sys.stderr.flush()
-    parent = os.getpid()
     with signals_blocked():
-        pid = os.fork()
-        if pid == 0:
-            _child(body, parent)
+        pid = begun(body)
         passed = _Passed(pid)
     try:
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     finally:
         passed.restore()
     return (status if status >= 0 else 128 - status), passed.signals
+
+
+def begun(body: Callable[[], int]) -> int:
+    """Fork a process that carries out `body`, as `forked`, and go on; its id. Raises `OSError`.
+
+    For a process without threads, while signals are blocked.
+    """
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _child(body, parent)
+    return pid
 
 
 class _Passed:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 PER_RUN = ("RUN_ID", "RUN_TIME", "WORKSPACE")
 """Variables whose values no two runs share."""
+OF_A_RUN = frozenset((*PER_RUN, "TODAY"))
+"""Variables that tell of a run, and not of what runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,11 @@ class Variables:
     given: Mapping[str, str]
     """Set for this run, such as by `--env`."""
     environment: Mapping[str, str]
+
+    @property
+    def of_a_run(self) -> frozenset[str]:
+        """The variables that tell of this run, and not of what runs: unless someone has set them."""
+        return OF_A_RUN - self.given.keys()
 
     def __call__(self, name: str, peek: Peek) -> str | None:
         """The value of a variable, or `None`; `peek` looks at other values of the same document."""

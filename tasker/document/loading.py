@@ -16,7 +16,7 @@ from tasker.faults import Fault, Place
 from tasker.garbage import collection_paused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from tasker.document.resolution import Secrets, Variables
     from tasker.document.syntax import Fields
@@ -36,7 +36,7 @@ class Document:
     reads: frozenset[tuple[str, ...]]
     """The paths of the document that substitutions asked for, whether they were there or not."""
     revision: str
-    """A digest of the texts, the overrides and the variables."""
+    """A digest of the texts, the overrides and the variables, but not of those that tell of one run."""
     faults: tuple[Fault, ...] = ()
     """What kept some values from being known; only where the caller of `load` asked for as much as there is."""
 
@@ -54,10 +54,13 @@ def load(
     variables: Variables,
     secrets: Secrets,
     overrides: Mapping[str, str] = MappingProxyType({}),
+    of_a_run: Collection[str] = (),
     limits: Limits = Limits(),  # noqa: B008 - it is immutable
     partial: bool = False,
 ) -> Document:
     """Read the file `name` of the conf folder. Raises `InvalidFileError` with every fault that was found.
+
+    The variables named in `of_a_run` have other values in each run, and are no part of the revision.
 
     Where `partial`, a document whose texts could be read is answered all the same, with `Unknown` for each value that
     substitution could not make, and its `faults`: what is wrong with the rest can then be told in the same go.
@@ -77,13 +80,14 @@ def load(
         raise InvalidFileError([fault]) from None
     if tree is None or (resolver.faults and not partial):
         raise InvalidFileError(_in_order(resolver.faults))
+    lasting = {variable: value for variable, value in resolver.variables.items() if variable not in of_a_run}
     return Document(
         root=tree,
         files=tuple(files.digests.items()),
         variables=MappingProxyType(resolver.variables),
         secrets=MappingProxyType(resolver.secrets),
         reads=frozenset(resolver.reads),
-        revision=_revision(files.digests, overrides, resolver.variables),
+        revision=_revision(files.digests, overrides, lasting),
         faults=tuple(_in_order(resolver.faults)),
     )
 
