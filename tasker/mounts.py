@@ -1,0 +1,42 @@
+"""Which file system a path is on, and whether the kernel is told of what others change there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_REMOTE = re.compile(
+    "9p|afs|beegfs|ceph|cifs|coda|fakeowner|fuse|fuse[.].*|gfs2|glusterfs|gpfs|lustre|ncpfs|nfs|nfs4|ocfs2|orangefs|"
+    "prl_fs|smb2|smb3|smbfs|vboxsf|virtiofs"
+)
+"""File systems that other machines write to, or the host of this one. One in FUSE may be anything; most are remote."""
+
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+
+
+def mount_table() -> str:
+    """The kernel's table of mounts, a line each; empty where there is none."""
+    try:
+        return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def file_system(path: str, table: str) -> str:
+    """The type of the file system that a path without links is on, such as `ext4` or `fuse.sshfs`; empty if unknown."""
+    longest, kind = "", ""
+    for line in table.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        if len(fields) < 5 or not after:  # noqa: PLR2004 - the fifth is the mount point
+            continue
+        point = _ESCAPE.sub(lambda match: chr(int(match[1], 8)), fields[4])
+        # A later mount at the same place hides the earlier one.
+        if len(point) >= len(longest) and (path == point or path.startswith(f"{point.rstrip('/')}/")):
+            longest, kind = point, after.split(" ")[0]
+    return kind
+
+
+def is_remote(kind: str) -> bool:
+    """Whether files of such a file system change without this kernel's knowing."""
+    return _REMOTE.fullmatch(kind) is not None
