@@ -33,3 +33,10 @@ class DaemonState:
     """Runs that are under way."""
     polling: bool = False
     """Whether changes are found by polling, since the file system does not tell of them."""
+    log_dropped: int = 0
+    """Lines of the log that were dropped so far: `QueuedOutput.dropped`."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it does all that it is for."""
+        return self.ready and not self.stopping
