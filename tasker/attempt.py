@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tasker.lines import Lines
-from tasker.process import StepProcess
+from tasker.process import StepProcess, death
 from tasker.worker import Job, work
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class Attempt:
             return Verdict(error=str(answer["error"]), traceback=str(answer.get("traceback", "")))
         outputs = answer.get("outputs")
         if not isinstance(outputs, dict) or self.exit_status:
-            return Verdict(error=_death(self.exit_status or 0))
+            return Verdict(error=death(self.exit_status or 0))
         return Verdict(outputs=outputs)
 
     def close(self) -> None:
@@ -103,19 +102,3 @@ def _available(descriptor: int) -> bytes | None:
         return os.read(descriptor, _CHUNK)
     except BlockingIOError:
         return None
-
-
-def _death(exit_status: int) -> str:
-    """How a process ended that gave no answer, or did not end well after it."""
-    if exit_status >= 0:
-        return f"its process ended without an answer (exit status {exit_status})"
-    if -exit_status == signal.SIGKILL:
-        return "its process was killed by SIGKILL, as the kernel does when memory runs out"
-    return f"its process was killed by {_signal_name(-exit_status)}"
-
-
-def _signal_name(signum: int) -> str:
-    try:
-        return signal.Signals(signum).name
-    except ValueError:
-        return f"signal {signum}"

@@ -30,6 +30,8 @@ _NAMES = re.compile(
     r"""^\s*(?:class\s+(?P<of_class>\w+)\s*[(:]|task_name\b[^=]*=\s*["'](?P<set>[^"']+)["'])""", re.MULTILINE
 )
 
+_PACKAGES = "tasker_tasks_"
+"""How the names of the packages begin that stand for task folders."""
 _SHOWN = 200
 """Characters of an author's error, or of a line of code, that a fault repeats."""
 
@@ -154,6 +156,11 @@ def discover(folders: Iterable[Path], registry: TaskRegistry) -> Discovery:
     return catalogue.discovery
 
 
+def is_of_folder(module: str) -> bool:
+    """Whether a module, by its name, is one of a task folder."""
+    return module.startswith(_PACKAGES)
+
+
 def _modules(folders: Iterable[Path], discovery: Discovery) -> Iterator[_Module]:
     """The files of tasks in the folders. One whose name begins with `_` is none; its neighbours may import it.
 
@@ -228,7 +235,7 @@ def _lose(
 
 def _package(folder: Path) -> str:
     """The name of the package that stands for a task folder, made on first use, so that its modules find each other."""
-    name = f"tasker_tasks_{sha256(str(folder).encode(errors='surrogateescape')).hexdigest()[:8]}"
+    name = f"{_PACKAGES}{sha256(str(folder).encode(errors='surrogateescape')).hexdigest()[:8]}"
     if name not in sys.modules:
         package = ModuleType(name, f"The tasks of {folder}.")
         package.__path__ = [str(folder)]

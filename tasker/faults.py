@@ -14,6 +14,7 @@ CODES = {
     "syntax": "the text is not HOCON",
     "too-large": "the file, or what its substitutions expand to, is over a limit",
     "too-deep": "objects, arrays or includes are nested over a limit",
+    "not-validated": "validating the file ended unexpectedly",
     "include-missing": "an included file does not exist",
     "include-cycle": "a file includes itself, directly or not",
     "include-refused": "an include leads out of the conf folder, or to something other than a file",

@@ -1,4 +1,4 @@
-"""What the daemon and a launcher tell each other: records, which cross the channel between them as JSON."""
+"""What the daemon and a launcher tell each other: records, which cross the channels between them as JSON."""
 
 from __future__ import annotations
 
@@ -7,12 +7,47 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from tasker.facts import Fact
 from tasker.faults import Fault
+from tasker.records import from_json, to_json
 from tasker.run import StepRun
+from tasker.settings import Settings
 from tasker.snapshot import Snapshot
 from tasker.versions import Version
+
+LARGEST = 32 * 1024 * 1024
+"""Bytes that a message may have: the texts of one document, however many of their characters JSON has to escape."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a launcher lets authors' modules and files cost."""
+
+    importing_s: float = 60.0
+    """Seconds that importing one module may take."""
+    validating_s: float = 30.0
+    """Seconds that validating one file may take, when it is its turn again."""
+    hurried_s: float = 3.0
+    """Seconds after which a file waits until all others have been validated."""
+    memory: int = 2 << 30
+    """Bytes that validating may take beside what the launcher has."""
+
+
+# What the daemon asks for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """How a launcher is to work. It comes first."""
+
+    settings: Settings
+    bounds: Bounds
+    path: tuple[str, ...]
+    """Where Python is to look for modules, as in the daemon."""
+    refused: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Modules that are not to be imported, by their name in `Importing`, with the reasons."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +72,47 @@ class RunOrder:
     """Steps that succeeded in the run that this one resumes, which are not run again."""
     resumed_from: str | None = None
     """The id of the run that this one resumes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validate:
+    """Files are to be validated."""
+
+    number: int
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A run is to be stopped."""
+
+    run_id: str
+    reason: str
+    at_once: bool = False
+    """Whether it is stopping already, and is to wait no longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retire:
+    """The launcher is to end when its runs and validations have."""
+
+
+# What only a generation hears
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Importing:
+    """A module is about to be imported."""
+
+    module: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """A run cannot go on, for a reason that no fact of it tells; its `RunEnded` follows."""
+
+    run_id: str
+    error: str
 
 
 # What a generation tells the daemon
@@ -129,3 +205,22 @@ class Gone:
 
 
 Message = Ready | Validated | ValidationEnded | RunBegan | Told | RunEnded | Refused | Lost | Gone
+
+
+_KINDS: dict[str, type[Any]] = {
+    each.__name__: each
+    for each in (
+        *(Begin, Validate, RunOrder, Stop, Retire, Importing, Broken),
+        *(Ready, Validated, ValidationEnded, RunBegan, Told, RunEnded, Refused),
+    )
+}
+
+
+def packed(message: Any) -> dict[str, Any]:
+    """A message as JSON data."""
+    return {"kind": type(message).__name__, **to_json(message)}
+
+
+def unpacked(data: Mapping[str, Any]) -> Any:
+    """The message that was packed. Raises `KeyError`, `TypeError` or `ValueError` where it is none."""
+    return from_json(_KINDS[data["kind"]], data)

@@ -132,6 +132,22 @@ def signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def death(exit_status: int) -> str:
+    """How a process ended that gave no answer, or did not end well after it."""
+    if exit_status >= 0:
+        return f"its process ended without an answer (exit status {exit_status})"
+    if -exit_status == signal.SIGKILL:
+        return "its process was killed by SIGKILL, as the kernel does when memory runs out"
+    return f"its process was killed by {_signal_name(-exit_status)}"
+
+
+def _signal_name(signum: int) -> str:
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
+
+
 def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
     """A pipe from the child to here, of which this end never blocks."""
     reading, writing = os.pipe()

@@ -73,6 +73,10 @@ class Project:
         """The tasks there are; their modules are imported when they are first asked for."""
         return self._catalogue or Catalogue(registry, self.settings.task_folders)
 
+    def within(self, conf_dir: Path) -> Project:
+        """The same project, for files of a conf folder."""
+        return Project(replace(self.settings, conf_dir=conf_dir), self._clock, catalogue=self.catalogue)
+
     def load(
         self,
         path: Path,

@@ -1,0 +1,50 @@
+"""Which files of a task folder hold a task's code: its module, and the neighbours that this imports."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasker.discovery import is_of_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tasker.task import Task
+
+
+def code_files(task: type[Task]) -> tuple[str, ...]:
+    """The absolute paths of the files, sorted; none for a task that comes from no task folder."""
+    file = getattr(sys.modules.get(task.__module__), "__file__", None)
+    if not file or not is_of_folder(task.__module__):
+        return ()
+    found: set[Path] = set()
+    waiting = [Path(file)]
+    while waiting:
+        if (path := waiting.pop()) not in found:
+            found.add(path)
+            waiting += _imported(path)
+    return tuple(sorted(map(str, found)))
+
+
+def _imported(file: Path) -> Iterator[Path]:
+    """The files that one imports from the folder that it is in, or from folders around and below that."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = file.parents[min(node.level, len(file.parents)) - 1]
+            parts = (node.module or "").split(".") if node.module else []
+            for each in (parts, *([*parts, alias.name] for alias in node.names)):
+                yield from _modules(folder, each)
+
+
+def _modules(folder: Path, parts: list[str]) -> Iterator[Path]:
+    """The file of a module, and those of the packages that it is in."""
+    for count in range(len(parts) + 1):
+        path = folder.joinpath(*parts[:count])
+        yield from (each for each in (path.with_suffix(".py"), path / "__init__.py") if count and each.is_file())

@@ -1,0 +1,85 @@
+"""A run in its own process, as a launcher's order has it: read from its snapshot, carried out, and told.
+
+Not to be confused with `foreground`, which does the same for a person who watches.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasker import linux
+from tasker.clock import Clock
+from tasker.errors import TaskerError
+from tasker.foreground import exit_status
+from tasker.journal import Journal
+from tasker.messages import Broken, Refused, RunBegan, Told
+from tasker.runner import StopRequest
+from tasker.snapshot import SnapshotFolder
+from tasker.supervision import heeded_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tasker.facts import Fact
+    from tasker.messages import RunOrder
+    from tasker.project import Project
+
+REFUSED = 2
+"""The exit status of a run that did not start since its file is not valid."""
+BROKEN = 70
+"""The exit status of a run that could not go on."""
+_LONGEST_REASON = 4096
+"""Bytes of the reason for which a run is stopped: what a pipe takes at one go."""
+
+
+def execute(project: Project, order: RunOrder, tell: Callable[[Any], None], reasons: int) -> int:
+    """Carry out a run; the exit status of its process. Why it is to stop comes from the descriptor `reasons`."""
+    tell(RunBegan(run_id=order.run_id, pid=os.getpid(), pid_started=linux.started(os.getpid()) or 0))
+    try:
+        with _stopped(reasons) as stop:
+            return _executed(project, order, tell, stop)
+    except (TaskerError, OSError) as error:
+        tell(Broken(run_id=order.run_id, error=str(error)))
+    except Exception as error:  # noqa: BLE001 - the process's own boundary
+        sys.excepthook(type(error), error, error.__traceback__)
+        tell(Broken(run_id=order.run_id, error=f"{type(error).__name__}: {error}"))
+    return BROKEN
+
+
+def _executed(project: Project, order: RunOrder, tell: Callable[[Any], None], stop: StopRequest) -> int:
+    project = project.within(Path(order.snapshot.folder))
+    late_s = round((Clock().now() - order.slot).total_seconds(), 3) if order.resumed_from is None else None
+    occasion = project.occasion(order.run_id, order.slot, resumed_from=order.resumed_from, late_s=late_s)
+    loaded = project.load(Path(order.snapshot.path), folder=SnapshotFolder(order.snapshot), occasion=occasion)
+    if loaded.pipeline is None:
+        tell(Refused(run_id=order.run_id, faults=loaded.faults))
+        return REFUSED
+    with ExitStack() as open_files:
+        observers: list[Callable[[Fact], None]] = [lambda fact: tell(Told(fact=fact))]
+        if order.journal is not None:
+            # First: what is told has been written.
+            observers.insert(0, open_files.enter_context(Journal(order.journal)).write)
+        return exit_status(project.run(loaded, observers=observers, stop=stop, done=order.done), stop)
+
+
+@contextmanager
+def _stopped(reasons: int) -> Iterator[StopRequest]:
+    """A request to stop that signals make, with the reason that is there by then."""
+    stop = StopRequest()
+    os.set_blocking(reasons, False)
+
+    def request(signum: int, _frame: object) -> None:
+        try:
+            reason = os.read(reasons, _LONGEST_REASON).decode(errors="replace")
+        except BlockingIOError:
+            reason = ""
+        stop.request(signum, reason)
+
+    for signum in heeded_signals():
+        signal.signal(signum, request)
+    yield stop

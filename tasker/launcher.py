@@ -1,0 +1,352 @@
+"""The program that has the tasks imported, and forks whatever needs them: validations and runs.
+
+It is started afresh, has no threads, and leads a session of its own. Not to be confused with `generation`, which is
+what the daemon has of it, nor with `runner`, which carries a run out, in a process of its own below this one.
+"""
+
+from __future__ import annotations
+
+import gc
+import heapq
+import itertools
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasker import linux
+from tasker.channel import Receiver, Sender
+from tasker.code_files import code_files
+from tasker.discovery import Catalogue
+from tasker.examination import Examination
+from tasker.execution import execute
+from tasker.foreground import stopped_by_signals
+from tasker.messages import (
+    LARGEST,
+    Begin,
+    Broken,
+    Importing,
+    Ready,
+    Retire,
+    RunEnded,
+    RunOrder,
+    Stop,
+    Validate,
+    ValidationEnded,
+    packed,
+    unpacked,
+)
+from tasker.process import Leftovers, signals_blocked
+from tasker.project import Project
+from tasker.registry import registry
+from tasker.snapshot import Snapshot, SnapshotFolder
+from tasker.supervision import begun
+from tasker.workspace import remove
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tasker.examination import Batch
+    from tasker.runner import StopRequest
+
+_EXAMINERS = os.cpu_count() or 1
+"""Processes that validate at once."""
+_LAST_GRACE_S = 3.0
+"""Seconds beyond the grace of steps after which a launcher that ends no longer waits for its runs."""
+_FORK_AGAIN_S = 1.0
+"""Seconds to wait where the machine has no more processes to give."""
+_LONGEST_WAIT_S = 3600.0
+_LONGEST_REASON = 4096
+"""Bytes of the reason for which a run is stopped: what a pipe takes at one go."""
+_WARM_UP = 'tasks = []\nschedule { cron = "@daily", timezone = UTC }'
+"""A document that needs most of what reading one imports."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run under way."""
+
+    order: RunOrder
+    workspace: Path
+    pid: int = 0
+    reasons: int = -1
+    """The descriptor on which its process is told why it is to stop."""
+
+    def stop(self, reason: str) -> None:
+        """Ask it to stop in order."""
+        with suppress(OSError):
+            os.write(self.reasons, reason.encode()[:_LONGEST_REASON])
+        linux.send(self.pid, signal.SIGTERM)
+
+    def hurry(self) -> None:
+        """Ask it to stop at once; by another signal, as two of one kind may arrive as one."""
+        linux.send(self.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        """End it."""
+        linux.send(self.pid, signal.SIGKILL)
+
+
+@dataclass(slots=True)
+class _Child:
+    """A process that was forked, and what is to be done with its exit status."""
+
+    pid: int
+    descriptor: int
+    ended: Callable[[int], None] = field(repr=False)
+
+
+def main() -> int:
+    """Serve the daemon whose process and channel the arguments name; the exit status."""
+    parent, reading, writing = map(int, sys.argv[1:])
+    linux.name("tasker-launcher")
+    linux.die_with_parent(parent, signal.SIGTERM)
+    for descriptor in (reading, writing):
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 - the standard library's own
+    down = Receiver(socket.socket(fileno=reading), LARGEST)
+    up = Sender(socket.socket(fileno=writing), LARGEST)
+    begin = _first(down)
+    return Launcher(up, down, begin).serve() if begin else 1
+
+
+def _first(down: Receiver) -> Begin | None:
+    """How to work; `None` where the daemon is gone already."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(down, selectors.EVENT_READ)
+        while not down.ended:
+            selector.select()
+            for data in down.receive(1):
+                begin = unpacked(data)
+                assert isinstance(begin, Begin)  # noqa: S101 - the daemon's own
+                return begin
+    return None
+
+
+class Launcher:
+    """Carries out what the daemon asks for."""
+
+    def __init__(self, up: Sender, down: Receiver, begin: Begin) -> None:
+        """Import the tasks; each module is told of before, as it may end this process."""
+        self._up = up
+        self._down = down
+        self._bounds = begin.bounds
+        self._forking = False
+        os.register_at_fork(after_in_child=self._let_go)
+        sys.path[:] = begin.path
+        folders = begin.settings.task_folders
+        catalogue = Catalogue(registry, folders, refused=begin.refused, importing=self._on_importing)
+        self._project = Project(begin.settings, catalogue=catalogue)
+        self._import(catalogue)
+        self._leftovers = Leftovers()
+        self._selector = selectors.DefaultSelector()
+        self._children: dict[int, _Child] = {}
+        self._runs: dict[str, _Run] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_numbers = itertools.count()
+        self._stop: StopRequest | None = None
+        self._retiring = False
+        self._ending = False
+
+    def serve(self) -> int:
+        """Do what is asked for, until nothing more is to come; the exit status."""
+        with stopped_by_signals() as stop:
+            self._stop = stop
+            self._selector.register(self._down, selectors.EVENT_READ, self._on_messages)
+            self._selector.register(stop, selectors.EVENT_READ, self._on_signal)
+            faults = tuple(self._project.catalogue.discovery.faults)
+            modules = {name: code_files(registry.get(name)) for name in registry.registered()}
+            self._tell(Ready(faults=faults, task_modules=modules))
+            while self._children or not (self._retiring or self._ending):
+                self._turn()
+        return 0
+
+    def _import(self, catalogue: Catalogue) -> None:
+        """Import the tasks, and what every run and validation would import otherwise."""
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        catalogue.load_all()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        snapshot = Snapshot(path="warm-up.conf", folder=".", files={"warm-up.conf": _WARM_UP})
+        self._project.load(Path(snapshot.path), folder=SnapshotFolder(snapshot))
+        gc.collect()
+        gc.freeze()
+
+    def _on_importing(self, module: str) -> None:
+        self._tell(Importing(module=module))
+        signal.setitimer(signal.ITIMER_REAL, self._bounds.importing_s)
+
+    def _turn(self) -> None:
+        """Wait for the next thing to happen, and act on it."""
+        wait = self._timers[0][0] - time.monotonic() if self._timers else _LONGEST_WAIT_S
+        for key, _ in self._selector.select(min(max(0.0, wait), _LONGEST_WAIT_S)):
+            key.data()
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            heapq.heappop(self._timers)[2]()
+
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._timer_numbers), action))
+
+    # What the daemon asks for
+
+    def _on_messages(self) -> None:
+        for data in self._down.receive():
+            self._act(unpacked(data))
+        if self._down.ended:
+            self._selector.unregister(self._down)
+            self._end("the daemon is gone")
+
+    def _act(self, message: object) -> None:
+        match message:
+            case Validate():
+                self._examine(Examination(message.number, message.candidates, self._bounds))
+            case RunOrder() if self._ending:
+                self._decline(message, "its launcher is ending")
+            case RunOrder():
+                self._start(message)
+            case Stop() if message.run_id in self._runs:
+                run = self._runs[message.run_id]
+                run.hurry() if message.at_once else run.stop(message.reason)
+            case Retire():
+                self._retiring = True
+
+    def _on_signal(self) -> None:
+        assert self._stop is not None  # noqa: S101 - it is what has been heard
+        self._end(self._stop.hear())
+
+    def _end(self, reason: str) -> None:
+        """Stop every run in order, and end when they have."""
+        if self._ending:
+            return
+        self._ending = True
+        grace_s = self._project.settings.grace_s
+        for run in self._runs.values():
+            run.stop(reason)
+        self._after(grace_s + _LAST_GRACE_S / 2, partial(self._end_runs, _Run.hurry))
+        self._after(grace_s + _LAST_GRACE_S, partial(self._end_runs, _Run.kill))
+
+    def _end_runs(self, end: Callable[[_Run], None]) -> None:
+        for run in self._runs.values():
+            end(run)
+
+    # Validations
+
+    def _examine(self, examination: Examination) -> None:
+        """Start what can be started of a validation, and tell where it has ended."""
+        while examination.running < _EXAMINERS and (batch := examination.next()):
+            reading, writing = os.pipe()
+            body = partial(batch.look_at, self._project, self._tell, writing)
+            try:
+                self._fork("tasker-check", body, partial(self._on_examined, examination, batch, reading))
+            except OSError:
+                os.close(reading)
+                examination.put_off(batch)
+                self._after(_FORK_AGAIN_S, partial(self._examine, examination))
+                return
+            finally:
+                os.close(writing)
+            examination.running += 1
+        if examination.ended:
+            self._tell(ValidationEnded(number=examination.number))
+
+    def _on_examined(self, examination: Examination, batch: Batch, progress: int, status: int) -> None:
+        done = len(os.read(progress, len(batch.files)))
+        os.close(progress)
+        examination.running -= 1
+        if found := examination.over(batch, done, status):
+            self._tell(found)
+        self._examine(examination)
+
+    # Runs
+
+    def _start(self, order: RunOrder) -> None:
+        workspace = self._project.occasion(order.run_id, order.slot).workspace
+        reading, writing = os.pipe()
+        run = _Run(order=order, workspace=workspace, reasons=writing)
+        try:
+            body = partial(execute, self._project, order, self._tell, reading)
+            run.pid = self._fork("tasker-run", body, partial(self._on_run_over, run))
+        except OSError as error:
+            os.close(writing)
+            self._decline(order, f"no process can be started for it: {error.strerror or error}")
+            return
+        finally:
+            os.close(reading)
+        self._runs[order.run_id] = run
+
+    def _decline(self, order: RunOrder, reason: str) -> None:
+        self._tell(Broken(run_id=order.run_id, error=reason))
+        self._tell(RunEnded(run_id=order.run_id, status=1))
+
+    def _on_run_over(self, run: _Run, status: int) -> None:
+        """Clear away what a run has left, which it does itself unless it was killed."""
+        os.close(run.reasons)
+        del self._runs[run.order.run_id]
+        ended = RunEnded(run_id=run.order.run_id, status=status)
+        if run.workspace.exists() and not self._project.settings.keep_workspace:
+            with suppress(OSError):
+                self._fork("tasker-sweep", partial(_sweep, run.workspace), lambda _: self._tell(ended))
+                return
+        self._tell(ended)
+
+    # Processes
+
+    def _fork(self, title: str, body: Callable[[], int], ended: Callable[[int], None]) -> int:
+        """Carry out `body` in a process of its own; its id. Raises `OSError` where none can be had."""
+        self._forking = True
+        try:
+            with signals_blocked():
+                pid = begun(partial(self._forked, title, body))
+        finally:
+            self._forking = False
+        child = _Child(pid, os.pidfd_open(pid), ended)
+        self._children[pid] = child
+        self._selector.register(child.descriptor, selectors.EVENT_READ, partial(self._on_exit, child))
+        return pid
+
+    def _forked(self, title: str, body: Callable[[], int]) -> int:
+        self._forking = False
+        linux.name(title)
+        self._up = self._up.fork()
+        for descriptor in [child.descriptor for child in self._children.values()]:
+            os.close(descriptor)
+        for run in self._runs.values():
+            os.close(run.reasons)
+        self._selector.close()
+        if self._stop is not None:
+            self._stop.close()
+        return body()
+
+    def _let_go(self) -> None:
+        """In a process that was forked from here or from a run: keep its hands off what is not its own."""
+        self._down.close()
+        if not self._forking:
+            self._up.close()
+
+    def _on_exit(self, child: _Child) -> None:
+        self._selector.unregister(child.descriptor)
+        os.close(child.descriptor)
+        status = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
+        del self._children[child.pid]
+        # What a run leaves behind becomes this process's own once it is dead; while it lives, it is the run's.
+        self._leftovers.kill(set(self._children))
+        child.ended(status)
+
+    def _tell(self, message: Any) -> None:
+        """Tell the daemon, if it is still there: where it is not, everything is about to end in order."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._up.send(packed(message))
+
+
+def _sweep(workspace: Path) -> int:
+    remove(workspace)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
