@@ -9,5 +9,10 @@ if TYPE_CHECKING:
 
 
 def conf_files(folder: Path) -> list[Path]:
-    """The pipelines of a conf folder: its `*.conf` files whose names begin with neither `_` nor `.`."""
-    return sorted(file for file in folder.glob("*.conf") if not file.name.startswith(("_", ".")))
+    """The pipelines of a conf folder, sorted."""
+    return sorted(file for file in folder.glob("*.conf") if is_pipeline(file.name))
+
+
+def is_pipeline(name: str) -> bool:
+    """Whether a file of this name is one: it ends in `.conf`, and begins with neither `_` nor `.`."""
+    return name.endswith(".conf") and not name.startswith(("_", "."))

@@ -1,0 +1,334 @@
+"""Conf files and tasks' code, as they change, to the versions of pipelines that are in force.
+
+What is found valid takes the place of what was there before, a file at a time. What is not changes nothing: the last
+good version of that file stays in force, on the code that it was valid with, and no other file is touched by it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from tasker.conf_files import is_pipeline
+from tasker.duplicates import duplicates
+from tasker.messages import Candidate, Ready, Validated
+from tasker.survey import changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from tasker.faults import Fault
+    from tasker.generation import Generation
+    from tasker.messages import Message
+    from tasker.snapshot import Snapshot
+    from tasker.survey import Survey
+    from tasker.versions import Version
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A version of a pipeline that is to run, and the code that it runs with."""
+
+    version: Version
+    generation: Generation
+
+
+class Observer(Protocol):
+    """Who acts on what reloads come to."""
+
+    def deployed(self, now: InForce, before: InForce | None) -> None:
+        """A pipeline has a new version in force."""
+
+    def withdrawn(self, before: InForce) -> None:
+        """A pipeline is gone."""
+
+    def invalid(self, file: str, faults: tuple[Fault, ...], runs_on: Version | None) -> None:
+        """A conf file, or a module of tasks, has faults; the last good version, where that stays in force."""
+
+    def mended(self, file: str) -> None:
+        """A file that had faults has none, or is gone."""
+
+
+@dataclass(slots=True)
+class _File:
+    """A conf file, as far as it is known."""
+
+    in_force: InForce | None = None
+    faulty: bool = False
+    decided_by: frozenset[str] = frozenset()
+    """The paths on which it depends whether it is valid, and as what."""
+    asked: int = 0
+    """The number of the validation that is to tell of it; 0 where none is under way."""
+    last_good: Snapshot | None = None
+    """What was in force before, under an earlier daemon or a launcher that is dead."""
+    is_old: bool = False
+    """Whether the validation under way is of `last_good`, in place of what is on the disk."""
+
+
+class Reloading:
+    """Knows which version of which pipeline is in force, and has what changes validated."""
+
+    def __init__(self, folder: Path, new_generation: Callable[[], Generation], observer: Observer) -> None:
+        """Take the folder of pipelines, as people name it."""
+        self._folder = folder
+        self._root = os.path.abspath(folder)  # noqa: PTH100 - links stay as they are named
+        self._new_generation = new_generation
+        self._observer = observer
+        self._survey: Survey | None = None
+        self._files: dict[str, _File] = {}
+        self._pipelines: dict[str, str] = {}
+        """By name of each pipeline in force: its file."""
+        self._moving: dict[str, tuple[Version, Generation]] = {}
+        """By file: versions under the name of a pipeline whose own file may give it up."""
+        self._number = 0
+        self._module_faults: dict[str, Fault] = {}
+        self._generations: dict[Generation, Ready | None] = {}
+        self._importing: Generation | None = None
+        self._touched: set[str] = set()
+        """The files to validate once the new code is imported."""
+        self.current: Generation | None = None
+        """The newest code that is ready."""
+
+    # What there is
+
+    def in_force(self, name: str) -> InForce | None:
+        """The version of this pipeline that is in force."""
+        return self._files[self._pipelines[name]].in_force if name in self._pipelines else None
+
+    @property
+    def pipelines(self) -> list[InForce]:
+        """All that is in force."""
+        return [file.in_force for file in self._files.values() if file.in_force]
+
+    @property
+    def generations(self) -> list[Generation]:
+        """Every launcher that has not ended."""
+        return list(self._generations)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to validate."""
+        known = self._survey is not None and self.current is not None and self._importing is None
+        return known and not any(file.asked for file in self._files.values())
+
+    # What happens
+
+    def found(self, survey: Survey) -> None:
+        """The folders were looked at: what differs from the last time is validated."""
+        first = self._survey is None
+        changed = changes(self._survey, survey)
+        self._survey = survey
+        code = any(path.endswith(".py") for path in changed)
+        files = {path for path in survey.files if self._is_pipeline(path)}
+        self._remove(self._files.keys() - files)
+        touched = {path for path in files if self._is_touched(path, changed, code=code)}
+        for path in touched:
+            self._files.setdefault(path, _File())
+        if first or code:
+            self._import(touched)
+        else:
+            self._touched |= touched if self._importing else set()
+            self._validate(touched)
+
+    def revalidate(self) -> None:
+        """Validate everything, with code that is imported anew."""
+        self._import(set(self._files))
+
+    def remember(self, snapshots: Iterable[Snapshot]) -> None:
+        """What an earlier daemon had in force, in case that what there is now is not valid."""
+        for snapshot in snapshots:
+            path = os.path.abspath(snapshot.path)  # noqa: PTH100 - links stay as they are named
+            self._files.setdefault(path, _File()).last_good = snapshot
+
+    def hear(self, generation: Generation, message: Message) -> None:
+        """A launcher tells something of imports or validations."""
+        match message:
+            case Ready() if generation is self._importing:
+                self._imported(generation, message)
+            case Validated():
+                path = os.path.abspath(message.path)  # noqa: PTH100 - links stay as they are named
+                file = self._files.get(path)
+                if file is not None and file.asked == message.number:
+                    self._judge(path, file, message, generation)
+
+    def lost(self, generation: Generation) -> None:
+        """A launcher has died: what ran with its code needs another. When, is for whoever calls `revalidate` to say."""
+        self.gone(generation)
+        self.current = None if self.current is generation else self.current
+        self._importing = None if self._importing is generation else self._importing
+        for file in self._files.values():
+            if file.in_force and file.in_force.generation is generation:
+                file.last_good = file.in_force.version.snapshot
+
+    def gone(self, generation: Generation) -> None:
+        """A launcher has ended."""
+        self._generations.pop(generation, None)
+
+    # What is touched by a change
+
+    def _is_pipeline(self, path: str) -> bool:
+        folder, name = os.path.split(path)
+        return folder == self._root and is_pipeline(name)
+
+    def _is_touched(self, path: str, changed: frozenset[str], *, code: bool) -> bool:
+        """Whether a change of these files may make a difference to a conf file."""
+        file = self._files.get(path)
+        if file is None or path in changed or not changed.isdisjoint(file.decided_by):
+            return True
+        # What has faults may lack a task, or have the name of another pipeline.
+        return file.faulty and (code or any(map(self._is_pipeline, changed)))
+
+    def _import(self, touched: set[str]) -> None:
+        """Have the tasks' code imported anew, and then the files validated."""
+        if self._importing is not None:
+            self._importing.retire()
+        self._touched |= touched
+        self._importing = self._new_generation()
+        self._generations[self._importing] = None
+
+    def _imported(self, generation: Generation, ready: Ready) -> None:
+        """New code is imported: pipelines to which it makes no difference move to it, the others are validated."""
+        before = self._generations.get(self.current) if self.current else None
+        self._generations[generation] = ready
+        self.current, self._importing = generation, None
+        touched, self._touched = self._touched, set()
+        self._tell_of_modules({fault.place.file: fault for fault in ready.faults})
+        known = before.task_modules if before else {}
+        other = {file for task, files in known.items() if ready.task_modules.get(task) != files for file in files}
+        for path, file in self._files.items():
+            if file.asked or (file.in_force and not file.faulty and not other.isdisjoint(file.decided_by)):
+                touched.add(path)
+            elif path not in touched and file.in_force and not file.faulty:
+                file.in_force = InForce(file.in_force.version, generation)
+        self._validate(touched)
+        self._retire()
+
+    def _tell_of_modules(self, faults: Mapping[str, Fault]) -> None:
+        """Tell which modules of tasks have faults, and which have none any more."""
+        before, self._module_faults = self._module_faults, dict(faults)
+        for file in before.keys() - faults.keys():
+            self._observer.mended(file)
+        for file, fault in faults.items():
+            if before.get(file) != fault:
+                self._observer.invalid(file, (fault,), None)
+
+    # Validation
+
+    def _validate(self, paths: Iterable[str]) -> None:
+        """Have files validated as they are on the disk."""
+        there = sorted(path for path in paths if path in self._files)
+        for path in there:
+            self._files[path].is_old = False
+            self._moving.pop(path, None)
+        self._ask({path: Candidate(path=self._shown(path)) for path in there})
+
+    def _shown(self, path: str) -> Path:
+        """The file as people name it."""
+        return self._folder / path.rpartition("/")[2]
+
+    def _ask(self, candidates: Mapping[str, Candidate]) -> None:
+        if self.current is None or not candidates:
+            return
+        self._number += 1
+        for path in candidates:
+            self._files[path].asked = self._number
+        self.current.validate(self._number, list(candidates.values()))
+
+    def _judge(self, path: str, file: _File, told: Validated, generation: Generation) -> None:
+        """One file was validated."""
+        file.asked = 0
+        if told.version is not None:
+            file.decided_by = frozenset((*told.version.files, *told.version.modules))
+            self._moving[path] = (told.version, generation)
+        elif not file.is_old:
+            self._refuse(path, told.faults, told.files)
+        self._settle_names()
+        self._retire()
+
+    def _settle_names(self) -> None:
+        """Put in force what is valid and has its name to itself; what can still get its name waits."""
+        held = {file: name for name, file in self._pipelines.items()}
+        wanted = {path: version.name for path, (version, _) in self._moving.items()}
+        undecided = {path for path, file in self._files.items() if file.asked}
+        granted = exchanged(wanted, held)
+        self._put({path: self._moving.pop(path) for path in sorted(granted)})
+        for path in wanted.keys() - granted:
+            holder = self._pipelines.get(wanted[path])
+            if holder is not None and holder not in undecided:
+                version, _ = self._moving.pop(path)
+                self._refuse_name(path, version, holder)
+
+    def _put(self, granted: Mapping[str, tuple[Version, Generation]]) -> None:
+        """Put versions in force, all at once: files may exchange their names."""
+        before = {name: self.in_force(name) for name in self._pipelines}
+        for path in granted:
+            self._let_go(path)
+        for path, (version, generation) in granted.items():
+            file = self._files[path]
+            file.in_force, file.last_good = InForce(version, generation), None
+            self._pipelines[version.name] = path
+            if file.faulty and not file.is_old:
+                file.faulty = False
+                self._observer.mended(version.file)
+        for name, was in before.items():
+            if was is not None and name not in self._pipelines:
+                self._observer.withdrawn(was)
+        for path in granted:
+            now = self._files[path].in_force
+            assert now is not None  # noqa: S101 - it was put there just now
+            self._observer.deployed(now, before.get(now.version.name))
+
+    def _let_go(self, path: str) -> InForce | None:
+        """Take what is in force of a file out of force."""
+        was, self._files[path].in_force = self._files[path].in_force, None
+        if was is not None and self._pipelines.get(was.version.name) == path:
+            del self._pipelines[was.version.name]
+        return was
+
+    def _refuse_name(self, path: str, version: Version, holder: str) -> None:
+        first = self._files[holder].in_force
+        assert first is not None  # noqa: S101 - who has a name is in force
+        faults = duplicates([(version.name, first.version.named_at), (version.name, version.named_at)])
+        self._refuse(path, tuple(faults), version.files)
+
+    def _refuse(self, path: str, faults: tuple[Fault, ...], decided_by: Iterable[str]) -> None:
+        """A file is not valid as it stands: its last good version stays in force, or comes into force again."""
+        file = self._files[path]
+        file.faulty = True
+        file.decided_by = frozenset(decided_by) | (file.decided_by if file.in_force else frozenset())
+        if file.last_good is not None:
+            snapshot, file.last_good, file.is_old = file.last_good, None, True
+            self._ask({path: Candidate(path=self._shown(path), snapshot=snapshot)})
+        runs_on = file.in_force.version if file.in_force else None
+        self._observer.invalid(str(self._shown(path)), faults, runs_on)
+
+    def _remove(self, paths: Iterable[str]) -> None:
+        """Files are gone."""
+        for path in sorted(paths):
+            self._moving.pop(path, None)
+            was = self._let_go(path)
+            file = self._files.pop(path)
+            if was is not None:
+                self._observer.withdrawn(was)
+            if file.faulty:
+                self._observer.mended(str(self._shown(path)))
+        self._settle_names()
+
+    def _retire(self) -> None:
+        """Let go of the code that no version needs any more."""
+        needed = {file.in_force.generation for file in self._files.values() if file.in_force}
+        for generation in self._generations.keys() - needed - {self.current, self._importing}:
+            generation.retire()
+
+
+def exchanged(wanted: Mapping[str, str], held: Mapping[str, str]) -> set[str]:
+    """The files that get the name they want, where who gets one gives up the one it has; both by file."""
+    granted = set(wanted)
+    while True:
+        taken = {name for file, name in held.items() if file not in granted}
+        owners = {wanted[file]: file for file in sorted(granted, reverse=True) if wanted[file] not in taken}
+        if len(owners) == len(granted):
+            return granted
+        granted = set(owners.values())
