@@ -38,6 +38,19 @@ def print_task(task: dict[str, Any]) -> None:
         console.print(_requirement(module))
 
 
+def print_slots(slots: list[dict[str, Any]]) -> None:
+    """Print a line for each slot."""
+    table = _table("local time", "UTC", "pipeline", "")
+    for slot in slots:
+        table.add_row(
+            Text.assemble((slot["local_time"], "bold cyan"), (f" {slot['timezone']}", "dim")),
+            Text(slot["utc"], "dim"),
+            visible(slot["pipeline"]),
+            Text(slot["note"], "yellow"),
+        )
+    _console().print(table)
+
+
 def _arguments(arguments: list[dict[str, Any]]) -> Table:
     table = _table("argument", "type", "default", "what it is")
     for argument in arguments:

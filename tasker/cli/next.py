@@ -1,0 +1,152 @@
+"""`tasker next [FILE or DIR…]`: the coming slots, in order."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import sys
+from argparse import ArgumentTypeError
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from tasker.cli import options
+from tasker.cli.files import named_files
+from tasker.duplicates import duplicates
+from tasker.durations import format_duration
+from tasker.timetable import Timetable
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from tasker.faults import Fault
+    from tasker.pipeline import Pipeline
+    from tasker.project import Loaded
+
+_OF_ONE = 5
+"""Slots that are told of a pipeline alone."""
+_OF_EACH = 1
+"""Slots that are told of each of several, so that those of every minute do not hide those of every night."""
+_UTC = ZoneInfo("UTC")
+_SECOND = timedelta(seconds=1)
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser("next", help="the coming slots", description=__doc__)
+    parser.add_argument("paths", metavar="FILE or DIR", nargs="*", default=["conf.d"], help="default: conf.d")
+    words = f"how many slots of each pipeline; default: {_OF_ONE} of one, {_OF_EACH} of each of several"
+    options.add(parser, "--count", metavar="N", type=_count, help=words)
+    options.add_file_options(parser)
+    parser.set_defaults(command=run)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        message = f"{text!r} is no count, such as 10"
+        raise ArgumentTypeError(message)
+    return int(text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Tell the slots of all valid files, and the faults of the others; 2 where there are such."""
+    project = options.project(arguments)
+    overrides = options.pairs(arguments.set, "--set")
+    all_loaded = [project.load(file, overrides) for file in named_files(arguments.paths)]
+    pipelines = [loaded.pipeline for loaded in all_loaded if loaded.pipeline is not None]
+    count = arguments.count or (_OF_ONE if len(all_loaded) == 1 else _OF_EACH)
+    slots = heapq.merge(*(islice(slots(each, datetime.now(UTC)), count) for each in pipelines), key=_moment)
+    _tell(slots)
+    _tell_unscheduled([each.name for each in pipelines if each.schedule is None])
+    return _report([*(fault for loaded in all_loaded for fault in loaded.faults), *_duplicates(all_loaded)])
+
+
+def slots(pipeline: Pipeline, after: datetime) -> Iterator[dict[str, Any]]:
+    """The slots of a pipeline that come after a moment, told in full; none where it has no schedule."""
+    schedule = pipeline.schedule
+    if schedule is None:
+        return
+    timetable = Timetable.of(schedule)
+    slot = timetable.next(after)
+    while slot is not None:
+        local = slot.astimezone(timetable.zone)
+        yield {
+            "slot": slot.isoformat().replace("+00:00", "Z"),
+            "local": local.isoformat(),
+            "timezone": schedule.timezone,
+            "pipeline": pipeline.name,
+            "file": pipeline.file,
+            **({"jitter_s": schedule.jitter.total_seconds()} if schedule.jitter else {}),
+            **({"note": note} if (note := clock_change(timetable, local)) else {}),
+        }
+        slot = timetable.next(slot)
+
+
+def clock_change(timetable: Timetable, slot: datetime) -> str:
+    """What there is to say of a slot in the night in which clocks are changed; `slot` in the timetable's zone."""
+    if slot.replace(fold=1 - slot.fold).utcoffset() != slot.utcoffset():
+        which = "second" if slot.fold else "first"
+        return f"the {which} of two {_time(slot)}: clocks go back"
+    earlier = (slot.astimezone(UTC) - _SECOND).astimezone(timetable.zone)
+    gap = (slot.utcoffset() or timedelta()) - (earlier.utcoffset() or timedelta())
+    # What the expressions ask for where no clock is ever changed.
+    unchanged, shown = Timetable(timetable.crons, _UTC), slot.replace(tzinfo=UTC)
+    meant = unchanged.next(shown - gap - _SECOND)
+    if gap <= timedelta() or unchanged.next(shown - _SECOND) == shown or meant is None:
+        return ""
+    return f"for {_time(meant)}, which is skipped: clocks go forward"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
+
+
+def _moment(told: dict[str, Any]) -> str:
+    return str(told["slot"])
+
+
+def _tell(slots: Iterator[dict[str, Any]]) -> None:
+    """A table on a terminal, JSON lines in a pipe."""
+    if not sys.stdout.isatty():
+        for slot in slots:
+            print(json.dumps(slot, ensure_ascii=False))  # noqa: T201 - the answer of the command
+        return
+    from tasker.cli.tables import print_slots  # noqa: PLC0415 - nothing of it is needed in a pipe
+
+    print_slots([_row(slot) for slot in slots])
+
+
+def _row(slot: dict[str, Any]) -> dict[str, Any]:
+    """A slot as people read it."""
+    jitter = f"up to {format_duration(timedelta(seconds=slot['jitter_s']))} later" if "jitter_s" in slot else ""
+    return {
+        "pipeline": slot["pipeline"],
+        "timezone": slot["timezone"],
+        "local_time": f"{datetime.fromisoformat(slot['local']):%a %Y-%m-%d %H:%M:%S}",
+        "utc": f"{datetime.fromisoformat(slot['slot']):%Y-%m-%d %H:%M:%SZ}",
+        "note": "; ".join(filter(None, (slot.get("note"), jitter))),
+    }
+
+
+def _tell_unscheduled(names: Sequence[str]) -> None:
+    if names:
+        are = "pipelines have" if len(names) > 1 else "pipeline has"
+        print(f"tasker: {len(names)} {are} no schedule: {', '.join(names)}", file=sys.stderr)  # noqa: T201 - as above
+
+
+def _duplicates(all_loaded: list[Loaded]) -> Iterator[Fault]:
+    return duplicates((loaded.pipeline.name, loaded.named_at) for loaded in all_loaded if loaded.pipeline is not None)
+
+
+def _report(faults: list[Fault]) -> int:
+    """Tell the faults; the exit status."""
+    if not faults:
+        return 0
+    from tasker.faults import Severity  # noqa: PLC0415 - only faults need them
+    from tasker.reports import report  # noqa: PLC0415
+
+    for line in report(faults, colour=sys.stderr.isatty()):
+        print(line, file=sys.stderr)  # noqa: T201 - as above
+    return 2 if any(fault.severity is Severity.ERROR for fault in faults) else 0
