@@ -154,6 +154,7 @@ class Watcher:
                 swept = now
                 self._hint()
             if self._take(now):
+                self._guard(self._look)
                 self._guard(self._changed)
             self._rest(min(checked + self._every(self._pace.check_s), swept + self._every(self._pace.sweep_s)))
         self._release()
@@ -184,15 +185,16 @@ class Watcher:
                 self._wake.wait(left)
 
     def _check(self) -> None:
-        """Look at the folders themselves: another one in a folder's place is watched, and what is in it surveyed."""
+        if self._look():
+            self._hint()
+
+    def _look(self) -> bool:
+        """Whether the folders themselves are others than before, or hold others: what is in their places is watched."""
         before, self._places = self._places, list(map(_place, self._folders))
-        if [_identity(place) for place in before] != [
-            _identity(place) for place in self._places
-        ] or not self._is_whole():
+        if list(map(_identity, before)) != list(map(_identity, self._places)) or not self._is_whole():
             self._aim()
-            self._hint()
-        elif before != self._places:
-            self._hint()
+            return True
+        return before != self._places
 
     def _is_whole(self) -> bool:
         return self._observation is None or self._observation.is_whole()
