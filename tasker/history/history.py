@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from tasker.history import log, observation, pipelines, presence, runs, slots
+from tasker.history.migration import bring_up_to_date, check, version_of
+from tasker.history.model import Orphan, RunRecord, RunStatus
+from tasker.history.retention import pruned
+from tasker.history.sqlite import SqliteDatabase, SqliteReader
+from tasker.history.urls import is_url
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from tasker.facts import Fact
+    from tasker.history.database import Database, Row
     from tasker.history.model import (
         Claim,
         Claimed,
         DaemonRecord,
-        Orphan,
         PipelineRecord,
         Retention,
-        RunRecord,
-        RunStatus,
         SlotRecord,
         StepRunRecord,
     )
@@ -29,8 +34,15 @@ if TYPE_CHECKING:
 class History:
     """A connection to the history. Every method may raise `HistoryError`, and `DamagedError` where that is why."""
 
-    exclusive: bool
-    """Whether no other daemon can claim a slot here: this one holds the lock of the state folder."""
+    def __init__(self, database: Database) -> None:
+        """Take a connection to a database whose tables are up to date."""
+        self._database = database
+        self._me: DaemonRecord | None = None
+        self._within = False
+        """Whether there is a transaction."""
+        self._numbers = log.Numbers()
+        self._lines: list[Row] = []
+        """Of the log; they are written at one go, at the end of the transaction."""
 
     @staticmethod
     def open(where: str | Path, *, create: bool = True) -> History:
@@ -38,16 +50,28 @@ class History:
 
         Raises `UnfitError` where it cannot be used at all.
         """
-        raise NotImplementedError
+        return _opened(
+            _server(str(where), writes=True) if is_url(where) else SqliteDatabase(Path(where), create=create)
+        )
 
     @staticmethod
     def read(where: str | Path) -> History:
         """Open it to read only, whoever writes: locks nothing, migrates nothing, needs no right to write."""
-        raise NotImplementedError
+        return _opened(_server(str(where), writes=False) if is_url(where) else SqliteReader(Path(where)))
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether no other daemon can claim a slot here: this one holds the lock of the state folder."""
+        return self._database.exclusive
+
+    @property
+    def usable(self) -> bool:
+        """Whether this is still a connection to what was opened; if not, it is to be opened again."""
+        return self._database.usable
 
     def close(self) -> None:
         """Let go of it."""
-        raise NotImplementedError
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -55,33 +79,67 @@ class History:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def transaction(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
         """All that is told within is written, or nothing; within another it is part of that one.
 
         Each method below is a transaction of its own where there is none around it.
         """
-        raise NotImplementedError
+        if self._within:
+            yield
+            return
+        try:
+            self._database.begin()
+            self._within = True
+            yield
+            self._write_lines()
+            self._database.commit()
+        except BaseException:
+            self._database.rollback()
+            raise
+        finally:
+            self._within = False
+            self._lines.clear()
+
+    def _write_lines(self) -> None:
+        if self._lines:
+            log.append(self._database, self._lines)
+            self._lines.clear()
 
     # Daemons
 
     def enrol(self, me: DaemonRecord) -> None:
         """Say which daemon this is. Claims are made, and orphans taken over, in its name."""
-        raise NotImplementedError
+        self._me = me
+        self.beat()
 
     def beat(self, now: datetime | None = None) -> bool:
         """Show that this daemon lives; whether it still counted as alive. By the server's clock where none is given."""
-        raise NotImplementedError
+        with self.transaction():
+            return presence.show(self._database, self._daemon, now or self._database.now())
 
     def leave(self) -> None:
         """The daemon ends in order: whatever of its runs has not ended is at once for others to take over."""
-        raise NotImplementedError
+        with self.transaction():
+            presence.leave(self._database, self._daemon)
 
     def orphans(self, now: datetime | None = None) -> list[Orphan]:
         """The runs of dead daemons that had not ended, oldest first; each is told to one daemon alone, now its owner.
 
-        Also those of this daemon's predecessors that a daemon took over and then died with.
+        Asked again with the same moment, it answers the same. Whether another host's daemon is dead is judged by the
+        clock of the database.
         """
-        raise NotImplementedError
+        me, clock = self._daemon, self._database.now()
+        with self.transaction():
+            self._database.take_turns()
+            hosts = presence.bury(self._database, me, clock, alone=self.exclusive)
+            taken = runs.take_over(self._database, me.id, now or clock)
+            return [Orphan(run, same_host=hosts.get(run.daemon) == me.host) for run in taken]
+
+    @property
+    def _daemon(self) -> DaemonRecord:
+        assert self._me is not None, "enrol() comes first"  # noqa: S101 - a fault of ours
+        return self._me
 
     # Slots and runs
 
@@ -90,113 +148,168 @@ class History:
 
         With the outcome `WAITING`, the run is there from then on, waiting.
         """
-        raise NotImplementedError
+        with self.transaction():
+            return slots.claim(self._database, self._daemon.id, claims)
 
     def decide(self, slot: Slot, outcome: Outcome, at: datetime, reason: str | None = None) -> bool:
         """Give a waiting slot its final outcome; whether it was still waiting. Unless it ran, its run is dropped."""
-        raise NotImplementedError
+        with self.transaction():
+            return slots.decide(self._database, slot, outcome, at, reason)
 
     def begin(self, run_id: str, pid: int, pid_started: int, at: datetime) -> None:
         """A run has a process: it is running, its slot `RAN`."""
-        raise NotImplementedError
+        with self.transaction():
+            runs.begin(self._database, run_id, pid, pid_started, at)
 
     def end(self, run_id: str, status: RunStatus, error: str | None, at: datetime) -> bool:
         """A run has ended, by whatever told so first; whether this did. What was left of its steps is interrupted."""
-        raise NotImplementedError
+        with self.transaction():
+            return runs.end(self._database, run_id, status, error, at)
 
     def resume(
         self, run_id: str, new_id: str, at: datetime, *, revision: str = "", snapshot_id: str | None = None
     ) -> RunRecord | None:
-        """A new waiting run that goes on with one that was interrupted, for the same slot.
+        """A new waiting run that goes on with one that has ended, for the same slot.
 
         `None` where there is no such run, or it has been resumed already. `resumption` of the answer counts.
         Revision and snapshot are those of the old run where none are given.
         """
-        raise NotImplementedError
+        new = RunRecord(
+            id=new_id,
+            pipeline="",
+            slot=at,
+            revision=revision,
+            snapshot_id=snapshot_id,
+            status=RunStatus.WAITING,
+            daemon=self._daemon.id,
+            claimed_at=at,
+        )
+        with self.transaction():
+            return runs.resume(self._database, run_id, new)
+
+    def restore(self, run: RunRecord) -> None:
+        """Put a run back that goes on while the history was replaced by a new one; what is known already stays."""
+        with self.transaction():
+            runs.restore(self._database, run)
 
     def observe(self, fact: Fact, number: int | None = None) -> None:
         """Take a fact of a run into its log, and what it says into the run and its steps; others are passed over.
 
         Numbers order the log; a fact whose number the run has already is not taken twice.
         """
-        raise NotImplementedError
+        if fact.run_id is None:
+            return
+        with self.transaction():
+            observation.take_in(self._database, self._daemon.id, fact)
+            self._lines.append(log.row(fact, self._numbers.of(fact) if number is None else number))
 
     def replay(self, facts: Iterable[Fact]) -> int:
         """Take in the facts of a run's journal that are not there yet; how many that were."""
-        raise NotImplementedError
+        with self.transaction():
+            self._write_lines()
+            return log.replay(self._database, self._daemon.id, facts)
 
     def dropped(self, run_id: str, lines: int) -> None:
         """So many more lines of the run's log are not kept."""
-        raise NotImplementedError
+        with self.transaction():
+            self._database.change(
+                "UPDATE runs SET lines_dropped = lines_dropped + :lines WHERE id = :run_id", run_id=run_id, lines=lines
+            )
 
     def finished_steps(self, run_id: str) -> dict[str, StepRun]:
         """The steps that succeeded in this run, or in those that it resumed, and whose outputs can be used again."""
-        raise NotImplementedError
+        return runs.finished_steps(self._database, run_id)
 
     # Pipelines
 
     def pipelines(self) -> list[PipelineRecord]:
         """The pipelines that are scheduled, by name."""
-        raise NotImplementedError
+        return [*pipelines.every(self._database)]
 
     def keep_pipeline(self, record: PipelineRecord, snapshot: str) -> None:
         """A pipeline as it is now; `snapshot` is the content of `record.snapshot_id`."""
-        raise NotImplementedError
+        with self.transaction():
+            pipelines.keep_snapshot(self._database, record.snapshot_id, snapshot)
+            pipelines.keep(self._database, record)
 
     def keep_snapshot(self, snapshot_id: str, content: str) -> None:
         """Keep a snapshot. It goes when no pipeline and no run needs it any more."""
-        raise NotImplementedError
+        with self.transaction():
+            pipelines.keep_snapshot(self._database, snapshot_id, content)
 
     def snapshot(self, snapshot_id: str) -> str | None:
         """The content of a snapshot."""
-        raise NotImplementedError
+        return pipelines.snapshot(self._database, snapshot_id)
 
     def forget_pipeline(self, name: str) -> None:
         """A pipeline is gone. Its slots and runs stay until they are old."""
-        raise NotImplementedError
+        with self.transaction():
+            pipelines.forget(self._database, name)
 
     def last_slots(self) -> dict[str, datetime]:
         """The greatest slot that is known, of each pipeline that is kept and has one."""
-        raise NotImplementedError
+        return slots.greatest(self._database)
 
     # What is asked
 
     def runs(
-        self,
-        pipeline: str | None = None,
-        *,
-        statuses: Sequence[RunStatus] = (),
-        limit: int = 100,
+        self, pipeline: str | None = None, *, statuses: Sequence[RunStatus] = (), limit: int = 100
     ) -> list[RunRecord]:
         """The newest runs first; of one pipeline, or of some statuses."""
-        raise NotImplementedError
+        return [*runs.newest(self._database, pipeline, statuses, limit)]
 
     def slots(
-        self,
-        pipeline: str | None = None,
-        *,
-        outcomes: Sequence[Outcome] = (),
-        limit: int = 100,
+        self, pipeline: str | None = None, *, outcomes: Sequence[Outcome] = (), limit: int = 100
     ) -> list[SlotRecord]:
         """The latest slots first; of one pipeline, or of some outcomes."""
-        raise NotImplementedError
+        return [*slots.latest(self._database, pipeline, outcomes, limit)]
 
     def slot(self, slot: Slot) -> SlotRecord | None:
         """What became of one slot; `None` where it was never claimed."""
-        raise NotImplementedError
+        return slots.one(self._database, slot)
 
     def found(self, start: str, most: int = 2) -> list[RunRecord]:
         """The runs whose ids begin so; one alone where that is a whole id."""
-        raise NotImplementedError
+        return [*runs.starting_with(self._database, start, most)]
 
     def step_runs(self, run_id: str) -> list[StepRunRecord]:
         """The steps of a run, in the order in which they began or were passed over."""
-        raise NotImplementedError
+        return [*runs.steps(self._database, run_id)]
 
     def log(self, run_id: str, after: int = 0, most: int = 1000) -> list[tuple[int, Fact]]:
         """The facts of a run with their numbers, in order; those after a number."""
-        raise NotImplementedError
+        return [*log.read(self._database, run_id, after, most)]
 
-    def prune(self, retention: Retention, now: datetime, most: int = 200) -> int:
-        """Delete at most so many runs, and slots, that need not be kept; how many went."""
-        raise NotImplementedError
+    # What is old
+
+    def prune(self, retention: Retention, now: datetime, most: int = 200) -> Iterator[int]:
+        """Delete what need not be kept, step by step, each a transaction; how many runs, slots or snapshots went."""
+        steps = pruned(self._database, retention, now, most)
+        while True:
+            with self.transaction():
+                gone = next(steps, None)
+            if gone is None:
+                return
+            yield gone
+
+    def tidy(self) -> None:
+        """Give a little of the room back that what was deleted has left."""
+        self._database.tidy()
+
+
+def _server(url: str, *, writes: bool) -> Database:
+    from tasker.history.postgres import PostgresDatabase  # noqa: PLC0415 - only who has a server needs it
+
+    return PostgresDatabase(url, writes=writes)
+
+
+def _opened(database: Database) -> History:
+    """The history in a database, its tables brought up to date where that may be."""
+    try:
+        if database.upgradable:
+            bring_up_to_date(database)
+        check(version_of(database))
+    except BaseException:
+        database.close()
+        raise
+    return History(database)

@@ -5,14 +5,24 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasker import linux
+from tasker.history import rows
 from tasker.history.model import DaemonRecord
+from tasker.history.times import stamp
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from tasker.history.database import Database
+
+BEAT_S = 5.0
+"""Seconds between the signs of life of a daemon that shares its history."""
+DEAD_AFTER = timedelta(seconds=60)
+"""How long a daemon of another host may give none before it counts as dead."""
 
 
 def this_daemon(now: datetime) -> DaemonRecord:
@@ -38,6 +48,33 @@ def this_host() -> str:
     return f"{os.uname().nodename}/{boot}/{namespace}"
 
 
-def lives(daemon: DaemonRecord) -> bool:
-    """Whether the process of a daemon of this host lives."""
-    return linux.started(daemon.pid) == daemon.pid_started
+def show(database: Database, me: DaemonRecord, at: datetime) -> bool:
+    """Show that this daemon lives; whether it was still listed."""
+    known = database.change("UPDATE daemons SET beat_at = :at WHERE id = :id", at=stamp(at), id=me.id)
+    if not known:
+        database.change(
+            f"INSERT INTO daemons ({rows.listed(rows.DAEMON)}) VALUES ({rows.given(rows.DAEMON)})"  # noqa: S608
+            " ON CONFLICT DO NOTHING",
+            **rows.written({**{name: getattr(me, name) for name in rows.DAEMON}, "beat_at": at}),
+        )
+    return bool(known)
+
+
+def leave(database: Database, me: DaemonRecord) -> None:
+    """This daemon is no longer listed."""
+    database.change("DELETE FROM daemons WHERE id = :id", id=me.id)
+
+
+def bury(database: Database, me: DaemonRecord, now: datetime, *, alone: bool) -> dict[str, str]:
+    """Strike dead daemons off the list; the hosts of all that were on it. Alone, every other one is dead."""
+    listed = [*map(rows.daemon, database.rows(f"SELECT {rows.listed(rows.DAEMON)} FROM daemons"))]  # noqa: S608
+    for each in listed:
+        if each.id != me.id and (alone or _is_dead(each, me, now)):
+            database.change("DELETE FROM daemons WHERE id = :id", id=each.id)
+    return {each.id: each.host for each in listed}
+
+
+def _is_dead(daemon: DaemonRecord, me: DaemonRecord, now: datetime) -> bool:
+    if daemon.host == me.host:
+        return linux.started(daemon.pid) != daemon.pid_started
+    return now - daemon.beat_at > DEAD_AFTER

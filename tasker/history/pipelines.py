@@ -1,0 +1,51 @@
+"""The pipelines that are scheduled, and the snapshots that they and their runs are read from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tasker.history import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tasker.history.database import Database
+    from tasker.history.model import PipelineRecord
+
+
+def every(database: Database) -> Iterator[PipelineRecord]:
+    """The pipelines that are kept, by name."""
+    return map(rows.pipeline, database.rows(f"SELECT {rows.listed(rows.PIPELINE)} FROM pipelines ORDER BY name"))  # noqa: S608
+
+
+def keep(database: Database, record: PipelineRecord) -> None:
+    """A pipeline as it is now."""
+    names = rows.PIPELINE
+    changed = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+    schedule = None if record.schedule is None else json.dumps(dict(record.schedule))
+    database.change(
+        f"INSERT INTO pipelines ({rows.listed(names)}) VALUES ({rows.given(names)})"  # noqa: S608
+        f" ON CONFLICT (name) DO UPDATE SET {changed}",
+        **rows.written({**{name: getattr(record, name) for name in names}, "schedule": schedule}),
+    )
+
+
+def forget(database: Database, name: str) -> None:
+    """A pipeline is gone."""
+    database.change("DELETE FROM pipelines WHERE name = :name", name=name)
+
+
+def keep_snapshot(database: Database, snapshot_id: str, content: str) -> None:
+    """A snapshot, which is the same for ever."""
+    database.change(
+        "INSERT INTO snapshots (id, content) VALUES (:id, :content) ON CONFLICT DO NOTHING",
+        id=snapshot_id,
+        content=json.dumps(content),
+    )
+
+
+def snapshot(database: Database, snapshot_id: str) -> str | None:
+    """The content of a snapshot."""
+    found = database.rows("SELECT content FROM snapshots WHERE id = :id", id=snapshot_id)
+    return str(json.loads(found[0]["content"])) if found else None

@@ -1,0 +1,221 @@
+"""Runs and their steps, from the claim to the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tasker.history import rows, slots
+from tasker.history.database import clean
+from tasker.history.model import ACTIVE, RunRecord, RunStatus, StepRunRecord
+from tasker.history.times import stamp
+from tasker.run import Slot, Status, StepRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from tasker.history.database import Database
+
+_SELECT = f"SELECT {rows.listed(rows.RUN)} FROM runs"  # noqa: S608
+_INSERT = f"INSERT INTO runs ({rows.listed(rows.RUN)}) VALUES ({rows.given(rows.RUN)})"  # noqa: S608
+_MOST_RESUMED = 100
+"""Runs that are looked at, one resumed by the next: the daemon ends such a row long before."""
+
+
+def one(database: Database, run_id: str) -> RunRecord | None:
+    """One run, by its whole id."""
+    found = database.rows(f"{_SELECT} WHERE id = :run_id", run_id=run_id)
+    return rows.run(found[0]) if found else None
+
+
+def begin(database: Database, run_id: str, pid: int, pid_started: int, at: datetime) -> None:
+    """A run has a process."""
+    database.change(
+        "UPDATE runs SET pid = :pid, pid_started = :pid_started WHERE id = :run_id",
+        run_id=run_id,
+        pid=pid,
+        pid_started=pid_started,
+    )
+    run = one(database, run_id)
+    if run is not None:
+        started(database, run, at)
+
+
+def started(database: Database, run: RunRecord, at: datetime) -> None:
+    """A run has started, be it known already or not."""
+    record = replace(run, status=RunStatus.RUNNING, started_at=at, late_s=(at - run.slot).total_seconds())
+    database.change(
+        f"{_INSERT} ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at, late_s = excluded.late_s,"
+        " status = CASE WHEN runs.ended_at IS NULL THEN excluded.status ELSE runs.status END,"
+        " revision = excluded.revision WHERE runs.started_at IS NULL",
+        **_columns(record),
+    )
+    slots.ran(database, Slot(run.pipeline, run.slot), run.id, run.daemon, at)
+
+
+def end(
+    database: Database,
+    run_id: str,
+    status: RunStatus,
+    error: str | None,
+    at: datetime,
+    duration_s: float | None = None,
+) -> bool:
+    """A run has ended; whether this is the first to tell, or told just this before."""
+    run = one(database, run_id)
+    if run is None or run.ended_at is not None:
+        return run is not None and (run.status, run.ended_at) == (status, at)
+    if duration_s is None and run.started_at is not None:
+        duration_s = round((at - run.started_at).total_seconds(), 3)
+    database.change(
+        "UPDATE runs SET status = :status, error = :error, ended_at = :at, duration_s = :duration_s WHERE id = :run_id",
+        run_id=run_id,
+        status=str(status),
+        error=clean(error),
+        at=stamp(at),
+        duration_s=duration_s,
+    )
+    database.change(
+        "UPDATE step_runs SET status = 'interrupted', error = :error WHERE run_id = :run_id AND status = 'running'",
+        run_id=run_id,
+        error=clean(error),
+    )
+    slots.ran(database, Slot(run.pipeline, run.slot), run.id, run.daemon, at)
+    return True
+
+
+def resume(database: Database, run_id: str, new: RunRecord) -> RunRecord | None:
+    """A new run that goes on with one that has ended; `new` says what is its own."""
+    old = one(database, run_id)
+    if old is None or old.ended_at is None:
+        return None
+    record = replace(
+        new,
+        pipeline=old.pipeline,
+        slot=old.slot,
+        revision=new.revision or old.revision,
+        snapshot_id=new.snapshot_id or old.snapshot_id,
+        resumed_from=run_id,
+        resumption=old.resumption + 1,
+    )
+    if not database.change(f"{_INSERT} ON CONFLICT DO NOTHING", **_columns(record)):
+        before = one(database, new.id)
+        return before if before is not None and before.resumed_from == run_id else None
+    database.change(
+        "UPDATE slots SET run_id = :new WHERE pipeline = :pipeline AND slot = :slot",
+        new=new.id,
+        **rows.key(Slot(old.pipeline, old.slot)),
+    )
+    return record
+
+
+def restore(database: Database, run: RunRecord) -> None:
+    """Put a run back that a new history does not know."""
+    database.change(f"{_INSERT} ON CONFLICT DO NOTHING", **_columns(run))
+
+
+def _columns(run: RunRecord) -> dict[str, Any]:
+    return rows.written({name: getattr(run, name) for name in rows.RUN})
+
+
+# Steps
+
+
+def put_step(database: Database, record: StepRunRecord, at: datetime) -> None:
+    """How a step of a run stands now."""
+    names = (*rows.STEP_RUN, "began_at")
+    changed = ", ".join(f"{name} = excluded.{name}" for name in names[3:-1])
+    given = {name: getattr(record, name) for name in rows.STEP_RUN}
+    database.change(
+        f"INSERT INTO step_runs ({rows.listed(names)}) VALUES ({rows.given(names)})"  # noqa: S608
+        f" ON CONFLICT (run_id, step) DO UPDATE SET {changed}",
+        **rows.written({**given, "outputs": rows.outputs(record.outputs), "reusable": int(record.reusable)}),
+        began_at=stamp(at),
+    )
+
+
+def steps(database: Database, run_id: str) -> Iterator[StepRunRecord]:
+    """The steps of a run, in the order in which they began."""
+    statement = f"SELECT {rows.listed(rows.STEP_RUN)} FROM step_runs WHERE run_id = :run_id ORDER BY began_at, step"  # noqa: S608
+    return map(rows.step_run, database.rows(statement, run_id=run_id))
+
+
+def finished_steps(database: Database, run_id: str) -> dict[str, StepRun]:
+    """The steps that succeeded in this run or those before it, as far as their outputs can be used."""
+    finished: dict[str, StepRun] = {}
+    for each in _resumed(database, run_id):
+        for step in steps(database, each):
+            if step.status is RunStatus.SUCCEEDED and step.reusable:
+                finished.setdefault(step.step, _step_run(step))
+    return finished
+
+
+def _resumed(database: Database, run_id: str) -> Iterator[str]:
+    """The run, the one that it resumed, and so on."""
+    run = one(database, run_id)
+    for _ in range(_MOST_RESUMED):
+        if run is None:
+            return
+        yield run.id
+        run = one(database, run.resumed_from) if run.resumed_from else None
+
+
+def _step_run(record: StepRunRecord) -> StepRun:
+    return StepRun(
+        step=record.step,
+        task=record.task,
+        status=Status.SUCCEEDED,
+        attempts=record.attempts,
+        duration_s=record.duration_s or 0.0,
+        outputs=record.outputs,
+    )
+
+
+# What is asked
+
+
+def newest(database: Database, pipeline: str | None, statuses: Iterable[RunStatus], limit: int) -> Iterator[RunRecord]:
+    """The newest runs first."""
+    given = {f"status_{number}": str(status) for number, status in enumerate(statuses)}
+    parts = [f"status IN ({rows.given(given)})"] if given else []
+    if pipeline is not None:
+        parts.append("pipeline = :pipeline")
+        given["pipeline"] = pipeline
+    where = f" WHERE {' AND '.join(parts)}" if parts else ""
+    return map(
+        rows.run,
+        database.rows(f"{_SELECT}{where} ORDER BY claimed_at DESC, id DESC LIMIT :limit", **given, limit=limit),
+    )
+
+
+def starting_with(database: Database, start: str, most: int) -> Sequence[RunRecord]:
+    """The runs whose ids begin so; one alone where that is a whole id."""
+    whole = one(database, start)
+    if whole is not None:
+        return [whole]
+    found = database.rows(
+        f"{_SELECT} WHERE id >= :start AND id < :behind ORDER BY id LIMIT :most",
+        start=start,
+        behind=f"{start}\U0010ffff",
+        most=most,
+    )
+    return [*map(rows.run, found)]
+
+
+def take_over(database: Database, me: str, at: datetime) -> list[RunRecord]:
+    """Make the runs that have not ended and whose daemon is not there any more this one's; as they were."""
+    active = rows.given(given := {f"status_{number}": str(status) for number, status in enumerate(ACTIVE)})
+    database.change(
+        f"UPDATE runs SET taken_from = daemon, taken_at = :at, daemon = :me WHERE status IN ({active})"  # noqa: S608
+        " AND daemon NOT IN (SELECT id FROM daemons)",
+        **given,
+        at=stamp(at),
+        me=me,
+    )
+    statement = (
+        f"SELECT {rows.listed(rows.RUN)}, taken_from FROM runs WHERE status IN ({active})"  # noqa: S608
+        " AND daemon = :me AND taken_at = :at ORDER BY claimed_at, id"
+    )
+    found = database.rows(statement, **given, me=me, at=stamp(at))
+    return [replace(rows.run(row), daemon=row["taken_from"]) for row in found]

@@ -1,0 +1,161 @@
+"""Slots claimed and decided, each once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tasker.history import rows
+from tasker.history.database import clean
+from tasker.history.model import ACTIVE, Claim, Claimed, RunStatus, SlotRecord
+from tasker.history.times import moment, stamp
+from tasker.run import Outcome, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from tasker.history.database import Database
+
+_AT_ONCE = 250
+"""Rows in one statement."""
+_RUN = ("id", "pipeline", "slot", "revision", "snapshot_id", "status", "daemon", "claimed_at")
+
+
+def claim(database: Database, me: str, claims: Sequence[Claim]) -> list[Claimed]:
+    """Claim slots; answers in the order of the claims."""
+    database.take_turns()
+    busy = _busy(database, me)
+    won: set[int] = set()
+    for start in range(0, len(claims), _AT_ONCE):
+        won |= _won(database, me, claims[start : start + _AT_ONCE], start)
+    waiting = [each for number, each in enumerate(claims) if number in won and each.outcome is Outcome.WAITING]
+    _insert(database, "runs", _RUN, [_run(each, me) for each in waiting])
+    return [Claimed(each, number in won, each.slot.pipeline in busy) for number, each in enumerate(claims)]
+
+
+def _busy(database: Database, me: str) -> set[str]:
+    """The pipelines that have runs of others."""
+    statement = "SELECT DISTINCT pipeline FROM runs WHERE status = :status AND daemon <> :me"
+    found = (row["pipeline"] for status in ACTIVE for row in database.rows(statement, status=str(status), me=me))
+    return set(found)
+
+
+def _won(database: Database, me: str, claims: Sequence[Claim], start: int) -> set[int]:
+    """The numbers of those claims whose rows are these claims': just written, or by a try that seemed to fail."""
+    wanted = [_slot(each, me) for each in claims]
+    if _insert(database, "slots", rows.SLOT, wanted) == len(claims):
+        return set(range(start, start + len(claims)))
+    return {start + number for number, each in enumerate(wanted) if each == _row(database, each)}
+
+
+def _row(database: Database, of: dict[str, str | None]) -> dict[str, str | None] | None:
+    statement = f"SELECT {rows.listed(rows.SLOT)} FROM slots WHERE pipeline = :pipeline AND slot = :slot"  # noqa: S608
+    found = database.rows(statement, pipeline=of["pipeline"], slot=of["slot"])
+    return dict(found[0]) if found else None
+
+
+def _insert(database: Database, table: str, names: Sequence[str], given: Sequence[dict[str, str | None]]) -> int:
+    """Insert those rows whose keys are not there; how many were."""
+    inserted = 0
+    for start in range(0, len(given), _AT_ONCE):
+        some = given[start : start + _AT_ONCE]
+        places = ", ".join(f"({', '.join(f':{name}_{number}' for name in names)})" for number in range(len(some)))
+        statement = f"INSERT INTO {table} ({rows.listed(names)}) VALUES {places} ON CONFLICT DO NOTHING"  # noqa: S608
+        inserted += database.change(
+            statement, **{f"{name}_{number}": row[name] for number, row in enumerate(some) for name in names}
+        )
+    return inserted
+
+
+def _slot(claim: Claim, me: str) -> dict[str, str | None]:
+    return rows.key(claim.slot) | {
+        "outcome": str(claim.outcome),
+        "reason": clean(claim.reason),
+        "run_id": claim.run_id,
+        "daemon": me,
+        "decided_at": stamp(claim.at),
+    }
+
+
+def _run(claim: Claim, me: str) -> dict[str, str | None]:
+    return rows.key(claim.slot) | {
+        "id": claim.run_id,
+        "revision": claim.revision,
+        "snapshot_id": claim.snapshot_id,
+        "status": str(RunStatus.WAITING),
+        "daemon": me,
+        "claimed_at": stamp(claim.at),
+    }
+
+
+def decide(database: Database, of: Slot, outcome: Outcome, at: datetime, reason: str | None) -> bool:
+    """Give a waiting slot its outcome; whether it was waiting, or has just this from a try that seemed to fail."""
+    before = one(database, of)
+    if before is None or before.outcome is not Outcome.WAITING:
+        return before is not None and (before.outcome, before.decided_at) == (outcome, at)
+    kept = before.run_id if outcome is Outcome.RAN else None
+    database.change(
+        "UPDATE slots SET outcome = :outcome, reason = :reason, decided_at = :at, run_id = :run_id"
+        " WHERE pipeline = :pipeline AND slot = :slot",
+        **rows.key(of),
+        outcome=str(outcome),
+        reason=clean(reason),
+        at=stamp(at),
+        run_id=kept,
+    )
+    if kept is None:
+        for statement in _DROP_RUN:
+            database.change(statement, run_id=before.run_id)
+    return True
+
+
+_DROP_RUN = (
+    "DELETE FROM facts WHERE run_id = :run_id",
+    "DELETE FROM runs WHERE id = :run_id",
+)
+
+
+def ran(database: Database, of: Slot, run_id: str, daemon: str, at: datetime) -> None:
+    """The run of a slot has begun."""
+    names = rows.SLOT
+    database.change(
+        f"INSERT INTO slots ({rows.listed(names)}) VALUES ({rows.given(names)})"  # noqa: S608
+        " ON CONFLICT (pipeline, slot) DO UPDATE SET outcome = excluded.outcome, decided_at = excluded.decided_at"
+        " WHERE slots.outcome = 'waiting'",
+        **rows.key(of),
+        outcome=str(Outcome.RAN),
+        reason=None,
+        run_id=run_id,
+        daemon=daemon,
+        decided_at=stamp(at),
+    )
+
+
+def one(database: Database, of: Slot) -> SlotRecord | None:
+    """What became of one slot."""
+    row = _row(database, {**rows.key(of)})
+    return rows.slot(row) if row else None
+
+
+def latest(database: Database, pipeline: str | None, outcomes: Iterable[Outcome], limit: int) -> Iterator[SlotRecord]:
+    """The latest slots first."""
+    where, given = _where(pipeline, outcomes)
+    statement = f"SELECT {rows.listed(rows.SLOT)} FROM slots {where} ORDER BY slot DESC, pipeline LIMIT :limit"  # noqa: S608
+    return map(rows.slot, database.rows(statement, **given, limit=limit))
+
+
+def _where(pipeline: str | None, outcomes: Iterable[Outcome]) -> tuple[str, dict[str, str]]:
+    given = {f"outcome_{number}": str(outcome) for number, outcome in enumerate(outcomes)}
+    parts = [f"outcome IN ({rows.given(given)})"] if given else []
+    if pipeline is not None:
+        parts.append("pipeline = :pipeline")
+        given["pipeline"] = pipeline
+    return (f"WHERE {' AND '.join(parts)}" if parts else ""), given
+
+
+def greatest(database: Database) -> dict[str, datetime]:
+    """The greatest slot of each pipeline that is kept and has one."""
+    statement = (
+        "SELECT name, (SELECT MAX(slot) FROM slots WHERE slots.pipeline = pipelines.name) AS slot FROM pipelines"
+    )
+    return {row["name"]: moment(row["slot"]) for row in database.rows(statement) if row["slot"]}
