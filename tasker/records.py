@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 _Record = TypeVar("_Record")
@@ -61,7 +60,7 @@ def _made(kind: Any, data: Any) -> Any:
 def _collection(kind: Any, data: Any) -> Any:
     item = get_args(kind)[-1]
     if get_origin(kind) is Mapping:
-        return MappingProxyType({key: _made(item, value) for key, value in data.items()})
+        return {key: _made(item, value) for key, value in data.items()}
     return tuple(_made(get_args(kind)[0], value) for value in data)
 
 

@@ -1,0 +1,422 @@
+"""Real launchers: what they import, validate and run, and what dies with what."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.command import eventually, gone, processes_with, write
+from support.generations import SLOT, Listener
+
+from tasker import linux
+from tasker.facts import Event
+from tasker.journal import read
+from tasker.messages import Bounds, Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
+from tasker.run import Status, StepRun
+
+TASKS = """
+    import os, signal, subprocess, sys, time
+    from pathlib import Path
+    from tasker import Task
+
+    class Say(Task):
+        def run(self, text: str = "hello", times: int = 1):
+            for _ in range(times):
+                print(text)
+            return {"text": text}
+
+    class Wait(Task):
+        def run(self, seconds: float = 60, left: Path | None = None, stubborn: bool = False):
+            print("waiting", flush=True)
+            try:
+                time.sleep(seconds)
+            finally:
+                if stubborn:
+                    time.sleep(seconds)
+                if left:
+                    left.write_text("tidied up")
+
+    class Detach(Task):
+        def run(self, mark: str):
+            program = "import time; print('there', flush=True); time.sleep(60)"
+            subprocess.Popen([sys.executable, "-c", program, mark], start_new_session=True)
+            time.sleep(60)
+
+    class Descriptors(Task):
+        def run(self):
+            found = {}
+            for entry in os.listdir("/proc/self/fd"):
+                try:
+                    found[entry] = os.readlink(f"/proc/self/fd/{entry}")
+                except OSError:
+                    pass
+            return {"found": found}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with tasks, which is the working one."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "tasks" / "given.py", TASKS)
+    (tmp_path / "conf.d").mkdir()
+    return tmp_path
+
+
+def conf(folder: Path, text: str, name: str = "a.conf") -> None:
+    write(folder / "conf.d" / name, text)
+
+
+# Importing
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import os\nos._exit(3)", "exit status 3"),
+        ("import os\nos.kill(os.getpid(), 11)", "killed by SIGSEGV"),
+        ("import time\ntime.sleep(60)", "did not end importing within 0.5 s"),
+    ],
+    ids=["exits", "crashes", "hangs"],
+)
+def test_a_module_that_ends_or_stops_the_launcher_costs_only_who_uses_it(folder: Path, text: str, reason: str) -> None:
+    write(folder / "tasks" / "bad.py", text)
+    conf(folder, "tasks = [{ name = say }]")
+    conf(folder, "tasks = [{ name = bad }]", "b.conf")
+    with Listener(folder, Bounds(importing_s=0.5)) as listener:
+        (fault,) = listener.until(Ready).faults
+        found = listener.validated("a.conf", "b.conf")
+    assert (fault.code, fault.place.file) == ("broken-task", "tasks/bad.py")
+    assert reason in fault.message
+    assert found["a.conf"].version is not None
+    assert [each.code for each in found["b.conf"].faults] == ["broken-task"]
+
+
+def test_what_is_asked_for_before_the_tasks_are_imported_is_not_lost(folder: Path) -> None:
+    conf(folder, "tasks = [{ name = say }]")
+    write(folder / "tasks" / "bad.py", "import os\nos._exit(3)")
+    with Listener(folder) as listener:
+        version = listener.version("a.conf")
+        listener.order(version)
+        assert listener.ended().status == 0
+
+
+def test_it_tells_which_files_hold_the_code_of_a_task(folder: Path) -> None:
+    write(folder / "tasks" / "_shared.py", "X = 1")
+    write(
+        folder / "tasks" / "user.py",
+        "from tasker import Task\nfrom ._shared import X\nclass User(Task):\n  def run(self): ...\n",
+    )
+    with Listener(folder) as listener:
+        modules = listener.until(Ready).task_modules
+    assert modules["user"] == tuple(str(folder / "tasks" / name) for name in ("_shared.py", "user.py"))
+    assert modules["say"] == (str(folder / "tasks" / "given.py"),)
+
+
+# Validating
+
+
+def test_a_version_says_what_it_was_read_from_and_what_it_depends_on(folder: Path) -> None:
+    conf(folder, 'include "_part"\ntasks = [{ name = say, args { text = ${TODAY}${RUN_ID} } }]\nschedule = "@daily"')
+    conf(folder, "resume = never", "_part.conf")
+    with Listener(folder) as listener:
+        version = listener.version("a.conf")
+    assert (version.name, version.file, version.named_at.file) == ("a", "conf.d/a.conf", "conf.d/a.conf")
+    assert version.schedule is not None
+    assert version.schedule.cron == ("@daily",)
+    assert version.resume == "never"
+    assert list(version.snapshot.files) == ["a.conf", "_part.conf"]
+    assert version.files == tuple(str(folder / "conf.d" / name) for name in ("a.conf", "_part", "_part.conf"))
+    assert version.modules == (str(folder / "tasks" / "given.py"),)
+
+
+def test_a_file_that_is_not_valid_says_which_files_would_mend_it(folder: Path) -> None:
+    conf(folder, 'include "_gone"\ntasks = [{ name = say }]')
+    with Listener(folder) as listener:
+        found = listener.validated("a.conf", "never.conf")
+    assert found["a.conf"].version is None
+    assert [each.code for each in found["a.conf"].faults] == ["include-missing"]
+    assert str(folder / "conf.d" / "_gone.conf") in found["a.conf"].files
+    assert [each.code for each in found["never.conf"].faults] == ["unreadable"]
+
+
+def test_a_version_is_validated_from_memory_under_other_code(folder: Path) -> None:
+    conf(folder, "tasks = [{ name = say }]")
+    with Listener(folder) as listener:
+        version = listener.version("a.conf")
+        (folder / "conf.d" / "a.conf").unlink()
+        found = listener.validated("a.conf", number=2, a=version.snapshot)["a.conf"]
+    assert found.version == version
+
+
+@pytest.mark.parametrize(
+    ("cost", "code", "message"),
+    [
+        ("time.sleep(60)", "too-large", "validating it took over"),
+        ("os.kill(os.getpid(), 9)", "too-large", "MiB of memory"),
+        ("os._exit(5)", "not-validated", "exit status 5"),
+    ],
+    ids=["time", "memory", "death"],
+)
+def test_a_file_that_costs_too_much_is_the_only_one_to_suffer(folder: Path, cost: str, code: str, message: str) -> None:
+    write(
+        folder / "tasks" / "odd.py",
+        f"""
+        import os, time
+        from dataclasses import dataclass
+        from tasker import Task
+
+        @dataclass
+        class Shape:
+            def __post_init__(self):
+                {cost}
+
+        class Odd(Task):
+            def run(self, shape: Shape): ...
+        """,
+    )
+    for name in "ace":
+        conf(folder, "tasks = [{ name = say }]", f"{name}.conf")
+    conf(folder, "tasks = [{ name = odd, args { shape {} } }]", "b.conf")
+    with Listener(folder, Bounds(hurried_s=0.3, validating_s=0.5, memory=256 << 20)) as listener:
+        found = listener.validated("a.conf", "b.conf", "c.conf", "e.conf")
+    assert list(found)[-1] == "b.conf"
+    assert [name for name, each in found.items() if each.version] == ["a.conf", "c.conf", "e.conf"]
+    (fault,) = found["b.conf"].faults
+    assert fault.code == code
+    assert message in fault.message
+
+
+def test_memory_that_a_validation_takes_is_bounded(folder: Path) -> None:
+    many = "x" * 1000
+    conf(folder, f"a = {many}\ntasks = [{{ name = say }}]" + "".join(f"\nb{n} = ${{a}}${{a}}" for n in range(2000)))
+    with Listener(folder, Bounds(memory=1 << 20)) as listener:
+        (fault,) = listener.validated("a.conf")["a.conf"].faults
+    assert (fault.code, fault.message) == ("too-large", "validating it took over 1 MiB of memory")
+
+
+# Running
+
+
+def test_a_run_is_read_from_its_snapshot_with_the_variables_of_its_own(folder: Path) -> None:
+    conf(folder, "tasks = [{ name = say, args { text = ${RUN_ID}_${TODAY} } }]")
+    with Listener(folder) as listener:
+        version = listener.version("a.conf")
+        conf(folder, "tasks = [{ name = wait }]")
+        listener.order(version)
+        listener.order(version, "run-2")
+        assert listener.ended() == RunEnded(run_id="run-1", status=0)
+        listener.generation.retire()
+        listener.gone()
+        lines = {
+            run: [each.details["line"] for each in listener.facts(run) if each.event == "step.output"]
+            for run in ("run-1", "run-2")
+        }
+    assert lines == {"run-1": [f"run-1_{SLOT:%Y-%m-%d}"], "run-2": [f"run-2_{SLOT:%Y-%m-%d}"]}
+    assert {each.revision for each in listener.facts()} == {version.revision}
+
+
+def test_a_run_tells_how_late_it_is_and_writes_its_journal(folder: Path) -> None:
+    conf(folder, "tasks = [{ name = say }]")
+    with Listener(folder) as listener:
+        listener.order(listener.version("a.conf"), journal=folder / "journal")
+        listener.ended()
+    assert listener.facts()[0].details["late_s"] > 0
+    assert [each.event for each in read(folder / "journal")] == [
+        "run.started",
+        "step.started",
+        "step.succeeded",
+        "run.succeeded",
+    ]
+
+
+def test_a_resumed_run_takes_up_what_is_done(folder: Path) -> None:
+    conf(folder, "tasks = [{ id = one, name = say }, { id = two, name = say, args { text = ${outputs.one.text} } }]")
+    done = {"one": StepRun(step="one", task="say", status=Status.SUCCEEDED, outputs={"text": "before"})}
+    with Listener(folder) as listener:
+        listener.order(listener.version("a.conf"), done=done, resumed_from="run-0")
+        listener.ended()
+    assert listener.facts()[0].details["resumed_from"] == "run-0"
+    assert [each.details["line"] for each in listener.facts() if each.event == "step.output"] == ["before"]
+
+
+def test_a_run_whose_file_is_not_valid_any_more_is_refused(folder: Path) -> None:
+    secret = write(folder / "secrets" / "KEY", "s3cret")
+    conf(folder, "tasks = [{ name = say, args { text = ${secret.KEY} } }]")
+    with Listener(folder) as listener:
+        version = listener.version("a.conf")
+        secret.unlink()
+        listener.order(version)
+        refused = listener.until(Refused)
+        listener.generation.retire()
+        listener.gone()
+    assert [each.code for each in refused.faults] == ["unresolved-substitution"]
+    assert not [each for each in listener.heard if isinstance(each, RunEnded)]
+
+
+def test_a_run_that_cannot_go_on_says_why(folder: Path) -> None:
+    conf(folder, "tasks = [{ name = say }]")
+    write(folder / "workspaces", "a file")
+    with Listener(folder) as listener:
+        listener.order(listener.version("a.conf"))
+        assert "the workspace" in str(listener.ended().error)
+
+
+def test_a_run_begins_before_it_tells_and_ends_after_all_that_it_told(folder: Path) -> None:
+    conf(folder, "tasks = [{ name = say, args { times = 5000 } }]")
+    with Listener(folder) as listener:
+        listener.order(listener.version("a.conf"))
+        listener.ended()
+    of_run = [each for each in listener.heard if isinstance(each, RunBegan | Told | RunEnded)]
+    assert isinstance(of_run[0], RunBegan)
+    assert isinstance(of_run[-1], RunEnded)
+    assert [each.event for each in listener.facts()].count(Event.STEP_OUTPUT) == 5000
+    assert listener.facts()[-1].event == Event.RUN_SUCCEEDED
+
+
+def test_a_step_holds_no_descriptor_of_the_launcher(folder: Path) -> None:
+    conf(folder, "tasks = [{ name = descriptors }]")
+    with Listener(folder) as listener:
+        version = listener.version("a.conf")
+        listener.order(version)
+        sockets = _sockets(listener.generation.pid)
+        listener.ended()
+    (found,) = [each.details["outputs"]["found"] for each in listener.facts() if each.event == Event.STEP_SUCCEEDED]
+    assert sockets
+    assert not sockets & set(found.values())
+
+
+def _sockets(pid: int) -> set[str]:
+    links = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return {link for link in links if link.startswith("socket:")}
+
+
+def test_orders_wait_for_a_launcher_that_is_slow_and_hold_nobody_up(folder: Path) -> None:
+    conf(folder, f"tasks = [{{ name = say }}]\n# {'x' * 900_000}")
+    with Listener(folder) as listener:
+        version = listener.version("a.conf")
+        os.kill(listener.generation.pid, signal.SIGSTOP)
+        for number in range(5):
+            listener.order(version, f"run-{number}")
+        os.kill(listener.generation.pid, signal.SIGCONT)
+        for _ in range(5):
+            assert listener.until(RunEnded).status == 0
+
+
+# Stopping
+
+
+def test_a_stopped_run_tells_the_reason_and_tidies_up(folder: Path) -> None:
+    conf(folder, f"tasks = [{{ name = wait, args {{ left = {folder}/left }} }}]")
+    with Listener(folder) as listener:
+        listener.order(listener.version("a.conf"))
+        listener.until_fact(Event.STEP_OUTPUT)
+        listener.generation.stop("run-1", "replaced by the slot of 02:30")
+        assert listener.ended() == RunEnded(run_id="run-1", status=143)
+    assert "replaced by the slot of 02:30" in listener.facts()[-1].details["error"]
+    assert listener.facts()[-1].event == Event.RUN_INTERRUPTED
+    assert (folder / "left").exists()
+
+
+def test_a_killed_run_does_not_wait_for_its_steps(folder: Path) -> None:
+    conf(folder, "tasks = [{ name = wait, args { stubborn = true } }]")
+    with Listener(folder, grace_s=60.0) as listener:
+        listener.order(listener.version("a.conf"))
+        listener.until_fact(Event.STEP_OUTPUT)
+        listener.generation.stop("run-1", "the daemon is stopping")
+        listener.generation.kill("run-1")
+        began = time.monotonic()
+        assert listener.ended().error is None
+        assert time.monotonic() - began < 20
+    assert listener.facts()[-1].event == Event.RUN_INTERRUPTED
+
+
+def test_a_retiring_launcher_waits_for_its_runs(folder: Path) -> None:
+    conf(folder, "tasks = [{ name = wait, args { seconds = 0.3 } }]")
+    with Listener(folder) as listener:
+        listener.order(listener.version("a.conf"))
+        listener.generation.retire()
+        assert listener.ended().status == 0
+        assert listener.gone() == Gone(status=0)
+    assert not [each for each in listener.heard if isinstance(each, Lost)]
+
+
+# Dying
+
+
+def test_a_run_that_is_killed_leaves_nothing_and_says_how_it_ended(folder: Path) -> None:
+    mark = f"mark-{os.getpid()}-run"
+    conf(folder, f"tasks = [{{ name = detach, args {{ mark = {mark} }} }}]")
+    with Listener(folder) as listener:
+        listener.order(listener.version("a.conf"))
+        began = listener.until(RunBegan)
+        assert linux.started(began.pid) == began.pid_started
+        listener.until_fact(Event.STEP_OUTPUT)
+        os.kill(began.pid, signal.SIGKILL)
+        ended = listener.ended()
+        assert not processes_with(mark)
+        assert not (folder / "workspaces" / "run-1").exists()
+        assert not listener.generation.busy
+    assert ended.status == -signal.SIGKILL
+    assert "SIGKILL" in str(ended.error)
+
+
+def test_when_the_launcher_is_killed_its_runs_stop_in_order_and_are_still_told(folder: Path) -> None:
+    conf(folder, f"tasks = [{{ name = wait, args {{ left = {folder}/left }} }}]")
+    with Listener(folder) as listener:
+        version = listener.version("a.conf")
+        listener.order(version)
+        listener.until_fact(Event.STEP_OUTPUT)
+        os.kill(listener.generation.pid, signal.SIGKILL)
+        listener.until(Lost, status=-signal.SIGKILL)
+        listener.order(version, "run-2")
+        listener.gone()
+    ends = {each.run_id: each for each in listener.heard if isinstance(each, RunEnded)}
+    assert ends["run-1"] == RunEnded(run_id="run-1", status=143)
+    assert "launcher" in str(ends["run-2"].error)
+    assert listener.facts()[-1].event == Event.RUN_INTERRUPTED
+    assert isinstance(listener.heard[-1], Gone)
+    assert (folder / "left").exists()
+    assert not (folder / "workspaces" / "run-1").exists()
+
+
+DAEMON = """
+    import select, sys
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    from support.generations import Listener
+    with Listener(Path.cwd()) as listener:
+        listener.order(listener.version("a.conf"))
+        listener.until_fact("step.output")
+        print("there", flush=True)
+        listener.ended()
+"""
+
+
+def test_when_the_daemon_is_killed_runs_stop_in_order_and_nothing_stays(folder: Path) -> None:
+    mark = f"mark-{os.getpid()}-daemon"
+    conf(folder, f"tasks = [{{ name = wait, args {{ left = {folder}/left }} }}]")
+    program = write(folder / "daemon.py", DAEMON.format(tests=str(Path(__file__).parents[1])))
+    daemon = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, env={**os.environ, "MARK": mark})
+    assert daemon.stdout is not None
+    assert daemon.stdout.readline() == b"there\n"
+    daemon.kill()
+    daemon.wait()
+    daemon.stdout.close()
+    assert gone(mark)
+    assert (folder / "left").exists()
+    assert eventually(lambda: not (folder / "workspaces" / "run-1").exists())
+
+
+def test_closing_kills_what_there_still_is(folder: Path) -> None:
+    mark = f"mark-{os.getpid()}-close"
+    conf(folder, "tasks = [{ name = wait, args { stubborn = true } }]")
+    with Listener(folder, given={"MARK": mark}) as listener:
+        listener.order(listener.version("a.conf"))
+        listener.until_fact(Event.STEP_OUTPUT)
+    assert gone(mark)
