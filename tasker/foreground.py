@@ -45,7 +45,7 @@ def run_logged(project: Project, loaded: Loaded, level: Level = Level.INFO) -> i
 
 
 def exit_status(run: Run, stop: StopRequest) -> int:
-    """What a run comes to as an exit status: 0 worked, 1 a step failed, 128 and the signal where one stopped it."""
-    if run.status is Status.INTERRUPTED:
+    """What a run comes to as an exit status: 0 worked, 1 a step failed, 128 and the signal where one was to stop it."""
+    if stop.signals:
         return 128 + stop.signals[0]
     return 0 if run.status is Status.SUCCEEDED else 1

@@ -1,23 +1,25 @@
-"""Which step may start next, and which is passed over: decisions, without effects."""
+"""Which step of a phase may start next, and which is passed over: decisions, without effects.
+
+Not to be confused with `course`, which goes on from phase to phase.
+"""
 
 from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasker.conversion import Mismatch, convert
-from tasker.masking import Masker
 from tasker.pipeline import LateArgument, OnFailure
-from tasker.references import MissingOutputError, references, resolved
+from tasker.references import Known, MissingOutputError, outputs_read, resolved
 from tasker.run import Status, StepRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tasker.document.values import OutputReference
-    from tasker.pipeline import Pipeline, Step
+    from tasker.pipeline import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +32,34 @@ class Pass:
 
 
 class Order:
-    """The order of one run's steps: each comes up once, when all that it needs has ended."""
+    """The order of one phase's steps: each comes up once, when all that it needs has ended."""
 
-    def __init__(self, pipeline: Pipeline, done: Mapping[str, StepRun] | None = None) -> None:
-        """Take the plan; the steps that are `done` with success need not be done again."""
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        *,
+        mask: Callable[[str], str] = str,
+        ended: dict[str, StepRun] | None = None,
+        done: Mapping[str, StepRun] | None = None,
+        run: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take the steps, and what is known before them.
+
+        `ended` has what became of earlier steps of the run, and is added to; of the steps that a run before has
+        `done`, those that succeeded are passed over; `run` is what the run has come to, for `${run.KEY}`.
+        """
+        self.ended: dict[str, StepRun] = {} if ended is None else ended
         self._done = {step_id: each for step_id, each in (done or {}).items() if each.status is Status.SUCCEEDED}
-        self._steps = {step.id: step for step in pipeline.steps}
-        self._index = {step.id: index for index, step in enumerate(pipeline.steps)}
-        self._graph = TopologicalSorter({step.id: step.needs for step in pipeline.steps})
+        self._run = run or {}
+        self._mask = mask
+        self._steps = {step.id: step for step in steps}
+        self._index = {step.id: index for index, step in enumerate(steps)}
+        self._ids = list(self._steps)
+        self._left = len(self._steps)
+        self._graph = TopologicalSorter({step.id: step.needs for step in steps})
         self._graph.prepare()
         self._ready: list[int] = []
-        self._ids = list(self._steps)
         self._stopped = ""
-        self._mask = Masker(pipeline.secrets).mask
-        self.ended: dict[str, StepRun] = {}
 
     def stop(self, reason: str) -> None:
         """From now on every step that has not started is passed over, for `reason`."""
@@ -52,9 +68,9 @@ class Order:
     def end(self, step_run: StepRun) -> None:
         """A step has ended, or was passed over: what needed it may come up."""
         self.ended[step_run.step] = step_run
+        self._left -= 1
         self._graph.done(step_run.step)
-        failed = step_run.status in {Status.FAILED, Status.INTERRUPTED}
-        if failed and self._steps[step_run.step].on_failure is OnFailure.STOP:
+        if step_run.status.is_bad and self._steps[step_run.step].on_failure is OnFailure.STOP:
             self.stop(f"step '{step_run.step}' {step_run.status}")
 
     def next(self) -> Step | Pass | None:
@@ -66,9 +82,11 @@ class Order:
         step = self._steps[self._ids[heapq.heappop(self._ready)]]
         return next(self._passes(step), step)
 
-    def outputs_read(self, step: Step) -> dict[str, Mapping[str, Any]]:
-        """What the steps whose outputs this one reads have handed on, by step id."""
-        return {reference.step: self.ended[reference.step].outputs for reference in _read(step)}
+    def known(self, step: Step) -> Known:
+        """What the step may know of what it refers to."""
+        return Known(
+            outputs={reference.step: self.ended[reference.step].outputs for reference in _read(step)}, run=self._run
+        )
 
     def passed(self, passed: Pass) -> StepRun:
         """What a step that is passed over comes to: one that succeeded before hands on what it handed on then."""
@@ -79,7 +97,7 @@ class Order:
     @property
     def finished(self) -> bool:
         """Whether every step has ended or was passed over."""
-        return len(self.ended) == len(self._steps)
+        return not self._left
 
     def _passes(self, step: Step) -> Iterator[Pass]:
         """The reasons, if any, for which the step does not start."""
@@ -100,15 +118,15 @@ class Order:
     def _when(self, step: Step) -> bool:
         if isinstance(step.when, bool):
             return step.when
-        value = resolved(step.when.value, self.outputs_read(step), self._mask)
-        return bool(convert(value, step.when.annotation))
+        value = resolved(step.when.value, self.known(step), self._mask)
+        return value is None or bool(convert(value, step.when.annotation))
 
 
 def _read(step: Step) -> Iterator[OutputReference]:
     """The outputs that the step reads."""
     for value in (step.when, *step.arguments.values()):
         if isinstance(value, LateArgument):
-            yield from references(value.value)
+            yield from outputs_read(value.value)
 
 
 def _past(status: Status) -> str:

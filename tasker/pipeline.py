@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,15 @@ class Resume(StrEnum):
     NEVER = "never"
 
 
+class Phase(StrEnum):
+    """A list of steps in the file, and the part of a run in which they are done; all but `tasks` are hooks."""
+
+    TASKS = "tasks"
+    ON_FAILURE = "on_failure"
+    ON_SUCCESS = "on_success"
+    FINALLY = "finally"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """When a pipeline is due."""
@@ -88,15 +98,17 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class LateArgument:
-    """An argument with outputs of other steps in it: converted when these are known."""
+    """An argument with references in it: converted when a run knows what these stand for."""
 
     value: Value
     annotation: Any
+    spared: bool = False
+    """Whether it can be left out, where it comes to nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One entry of a pipeline's `tasks`: a task, with its arguments."""
+    """One entry of a pipeline's `tasks`, or of its hooks: a task, with its arguments."""
 
     id: str
     task: str
@@ -118,6 +130,13 @@ class Pipeline:
 
     name: str
     steps: tuple[Step, ...]
+    """The entries of `tasks`."""
+    on_failure: tuple[Step, ...] = ()
+    """Done after the steps where one has failed, or the run was stopped or timed out."""
+    on_success: tuple[Step, ...] = ()
+    """Done after the steps where all is well."""
+    finally_: tuple[Step, ...] = ()
+    """Done at the end, whatever happened."""
     revision: str = ""
     description: str = ""
     owner: str = ""
@@ -131,9 +150,20 @@ class Pipeline:
     file: str = ""
     """The conf file, as shown to people."""
 
+    @property
+    def phases(self) -> Mapping[Phase, tuple[Step, ...]]:
+        """The steps of each phase."""
+        lists = self.steps, self.on_failure, self.on_success, self.finally_
+        return MappingProxyType(dict(zip(Phase, lists, strict=True)))
+
+    @property
+    def hooks(self) -> Mapping[Phase, tuple[Step, ...]]:
+        """The steps of each phase but `tasks`."""
+        return {phase: steps for phase, steps in self.phases.items() if phase is not Phase.TASKS}
+
     def step(self, step_id: str) -> Step:
-        """The step with this id; raises `KeyError`."""
-        for step in self.steps:
+        """The step with this id, which may be a hook; raises `KeyError`."""
+        for step in chain.from_iterable(self.phases.values()):
             if step.id == step_id:
                 return step
         raise KeyError(step_id)

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 DEFAULT_GRACE_S = 10.0
 """Seconds between asking a step to end and killing it: a third of what Kubernetes gives a pod."""
 
+HOOK_SHARE = 0.25
+"""The part of the grace period that hooks have in any case, and that they then have to end."""
+
+
+def longest_stop_s(grace_s: float) -> float:
+    """Seconds in which a run that is asked to stop has ended: its steps, `on_failure` and `finally`, at their worst."""
+    return grace_s * (1 + 4 * HOOK_SHARE)
+
 
 class Status(StrEnum):
     """How a run, or a step of it, ended."""
@@ -25,6 +33,11 @@ class Status(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     INTERRUPTED = "interrupted"
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether it is one that no run, and no step, is to have."""
+        return self in {Status.FAILED, Status.INTERRUPTED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

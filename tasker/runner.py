@@ -1,5 +1,7 @@
 """One run: its steps in order, each in a process of its own, with retries and timeouts; each change is announced.
 
+What comes next is decided in `course`, and told by `announcer`; here is what takes time.
+
 It knows no log, page or database: whoever wants to know observes.
 """
 
@@ -16,14 +18,17 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from tasker.announcer import Announcer
 from tasker.attempt import Attempt, Verdict
 from tasker.clock import Clock
+from tasker.course import Course
 from tasker.durations import format_duration
-from tasker.facts import Event, Fact, Level
+from tasker.facts import Event, Level
 from tasker.masking import Masker
-from tasker.order import Order, Pass
+from tasker.order import Pass
+from tasker.pipeline import Phase
 from tasker.process import Leftovers
-from tasker.run import DEFAULT_GRACE_S, Run, Status, StepRun
+from tasker.run import DEFAULT_GRACE_S, HOOK_SHARE, Run, Status, StepRun
 from tasker.task import Context
 from tasker.worker import Job
 
@@ -32,14 +37,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from tasker.facts import Fact
     from tasker.pipeline import Pipeline, Step
     from tasker.registry import TaskRegistry
 
 _LEFTOVER_POLL_S = 0.05
 """Seconds between looks at what a step that is being ended has left behind: nothing tells when these end."""
-_LEVELS = {Event.STEP_FAILED: Level.ERROR, Event.RUN_FAILED: Level.ERROR} | dict.fromkeys(
-    (Event.STEP_RETRYING, Event.STEP_SKIPPED, Event.RUN_INTERRUPTED), Level.WARNING
-)
 _LOG_LEVELS = {str(level): level for level in Level}
 _EVENT_NAMES = frozenset(map(str, Event))
 _LONGEST_WAIT_S = 3600.0
@@ -74,7 +77,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signals: list[int] = []
-        """The signals that asked for it, in order; the second one no longer waits for the grace period."""
+        """The signals that asked for it, in order; the second one ends everything at once."""
         self.reason = ""
         """Why, in words, where whoever asked first gave them."""
         self._read, self._write = os.pipe()
@@ -123,14 +126,20 @@ class Runner:
         self._pipeline = pipeline
         self._occasion = occasion
         self._tasks = tasks
-        self._observers = list(observers)
-        self._deaf: Exception | None = None
-        """What an observer raised."""
         self._stop = stop
         self._clock = clock or Clock()
         self._grace_s = grace_s
         self._masker = Masker(pipeline.secrets)
-        self._order = Order(pipeline, done)
+        self._announcer = Announcer(
+            pipeline,
+            occasion.run_id,
+            observers,
+            clock=self._clock,
+            masker=self._masker,
+            on_error=lambda: self._after(0, partial(self._halt, Status.FAILED, "whoever observes it failed")),
+        )
+        self._announce = self._announcer.announce
+        self._course = Course(pipeline, mask=self._masker.mask, done=done)
         self._leftovers = Leftovers()
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -139,8 +148,15 @@ class Runner:
         self._waiting: dict[str, StepRun] = {}
         """Steps between two attempts, with what they come to if there is no other."""
         self._first_started: dict[str, float] = {}
+        self._started = self._clock.monotonic()
+        self._stops = 0
+        """How often the run was asked to stop."""
         self._halted = ""
-        """Why no step goes on: the run was interrupted or timed out."""
+        """Why the run is to end before its time: it was interrupted or timed out."""
+        self._grace_ends = 0.0
+        """When the grace period is over that began then, in monotonic seconds."""
+        self._phase_ended: tuple[Status, str] | None = None
+        """What the steps of this phase that are ended come to, and why."""
 
     def run(self) -> Run:
         """Run every step that may run; what became of them. A step that fails raises nothing.
@@ -148,21 +164,25 @@ class Runner:
         An observer that raises is told nothing more, the run is stopped, and the error raised at the end: what runs
         unobserved would be lost.
         """
-        started = self._clock.monotonic()
+        self._started = self._clock.monotonic()
         self._selector.register(self._stop, selectors.EVENT_READ, self._on_stop)
         if self._pipeline.timeout:
             self._after(self._pipeline.timeout.total_seconds(), self._on_timeout)
         self._announce_start()
         try:
             self._launch()
-            while not self._order.finished:
+            while not self._course.finished:
                 self._turn()
         finally:
             self._abandon()
-        run = self._finish(self._clock.monotonic() - started)
-        if self._deaf:
-            raise self._deaf
+        run = self._finish()
+        if self._announcer.error:
+            raise self._announcer.error
         return run
+
+    @property
+    def _duration_s(self) -> float:
+        return round(self._clock.monotonic() - self._started, 3)
 
     def _turn(self) -> None:
         """Wait for the next thing to happen, and act on it."""
@@ -178,35 +198,38 @@ class Runner:
         heapq.heappush(self._timers, (self._clock.monotonic() + seconds, next(self._timer_numbers), action))
 
     def _launch(self) -> None:
-        """Start every step that may start now."""
+        """Start every step that may start now; where a phase has ended, those of the next one."""
         while len(self._running) + len(self._waiting) < self._pipeline.max_parallel:
-            match self._order.next():
+            match self._course.next():
                 case None:
-                    return
+                    if not self._course.phase_ended or not self._proceed():
+                        return
                 case Pass() as passed:
                     self._pass(passed)
                 case step:
                     self._start(step, 1)
 
+    def _proceed(self) -> bool:
+        """Go on to the next phase; whether there is one."""
+        self._phase_ended = None
+        more = self._course.proceed(self._duration_s)
+        if more and self._halted:
+            self._limit_hooks()
+        return more
+
     def _pass(self, passed: Pass) -> None:
         """Let a step be over that does not start."""
-        step_run = self._order.passed(passed)
+        step_run = self._course.passed(passed)
         match passed.status:
             case Status.SUCCEEDED:
                 reason = f"it succeeded in run {self._occasion.resumed_from}, which this one resumes"
-                self._announce(Event.STEP_SKIPPED, passed.step, reason=reason, **self._handed_on(step_run.outputs))
+                told = self._announcer.handed_on(step_run.outputs)
+                self._announce(Event.STEP_SKIPPED, passed.step, reason=reason, **told)
             case Status.SKIPPED:
                 self._announce(Event.STEP_SKIPPED, passed.step, reason=passed.reason)
             case _:
                 self._announce(Event.STEP_FAILED, passed.step, error=passed.reason)
-        self._order.end(step_run)
-
-    def _handed_on(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """What to tell of outputs; those that a secret was masked in are of no use to another run."""
-        if not outputs:
-            return {}
-        masked = self._masker.mask(dict(outputs)) != outputs
-        return {"outputs": dict(outputs), **({"outputs_masked": True} if masked else {})}
+        self._course.end(step_run)
 
     def _start(self, step: Step, number: int) -> None:
         now = self._clock.monotonic()
@@ -221,7 +244,7 @@ class Runner:
         self._watch(attempt)
         if step.timeout:
             reason = f"it timed out after {format_duration(step.timeout)}"
-            self._after(step.timeout.total_seconds(), partial(self._end, attempt, reason))
+            self._after(step.timeout.total_seconds(), partial(self._end, attempt, reason, self._grace_s))
 
     def _watch(self, attempt: Attempt) -> None:
         """Have what the attempt does acted on."""
@@ -245,7 +268,7 @@ class Runner:
             step=step,
             task=self._tasks.get(step.task),
             context=context,
-            outputs=self._order.outputs_read(step),
+            known=self._course.known(step),
             environment={**self._occasion.environment, "TASKER_STEP": step.id, "TASKER_ATTEMPT": str(number)},
             masker=self._masker,
         )
@@ -264,7 +287,7 @@ class Runner:
             # A task's words are never taken for an event of the run's own.
             event = f"{words}_" if words in _EVENT_NAMES else words
             details = self._masker.mask(facts if isinstance(facts, dict) else {})
-            self._tell(self._masker.mask(event), level, attempt.step, attempt.number, details)
+            self._announcer.tell(self._masker.mask(event), level, attempt.step, attempt.number, details)
 
     def _on_output(self, attempt: Attempt, descriptor: int) -> None:
         if attempt.closed:
@@ -315,20 +338,20 @@ class Runner:
         told: dict[str, Any] = {"leftover_processes": killed} if killed else {}
         step_run = self._step_run(step, number, verdict, ending)
         if verdict.error is None:
-            told |= self._handed_on(verdict.outputs)
+            told |= self._announcer.handed_on(verdict.outputs)
             self._announce(Event.STEP_SUCCEEDED, step, number, duration_s=step_run.duration_s, **told)
-            self._order.end(step_run)
+            self._course.end(step_run)
             return
         told |= {"error": verdict.error, **({"traceback": verdict.traceback} if verdict.traceback else {})}
-        if number < step.retry.attempts and not self._halted:
+        if number < step.retry.attempts and not self._phase_ended:
             self._retry(step, step_run, told)
         else:
             self._announce(Event.STEP_FAILED, step, number, duration_s=step_run.duration_s, **told)
-            self._order.end(step_run)
+            self._course.end(step_run)
 
     def _step_run(self, step: Step, number: int, verdict: Verdict, ending: str) -> StepRun:
-        interrupted = self._stop.signals and ending and ending == self._halted
-        failed = Status.INTERRUPTED if interrupted else Status.FAILED
+        status, reason = self._phase_ended or (Status.FAILED, "")
+        failed = status if ending and ending == reason else Status.FAILED
         return StepRun(
             step=step.id,
             task=step.task,
@@ -351,38 +374,72 @@ class Runner:
 
         self._after(delay, start_again)
 
+    # Ending before the time
+
     def _on_stop(self) -> None:
         reason = self._stop.hear()
-        if self._halted:
-            for attempt in self._running.values():
-                self._kill(attempt)
-        self._halt(reason)
+        self._stops += 1
+        if self._stops == 1:
+            self._halt(Status.INTERRUPTED, reason)
+        else:
+            self._give_up("the run was asked twice to stop")
 
     def _on_timeout(self) -> None:
         assert self._pipeline.timeout  # noqa: S101 - the timer is set only where there is one
-        self._halt(f"the run timed out after {format_duration(self._pipeline.timeout)}")
+        self._halt(Status.FAILED, f"the run timed out after {format_duration(self._pipeline.timeout)}")
 
-    def _halt(self, reason: str) -> None:
-        """Start nothing more, and end what runs."""
-        self._halted = self._halted or reason
-        self._order.stop(reason)
+    def _halt(self, status: Status, reason: str) -> None:
+        """End the steps that run, and start no others; hooks have the grace period."""
+        if self._halted:
+            return
+        self._halted = reason
+        self._grace_ends = self._clock.monotonic() + self._grace_s
+        self._course.halt(status, reason)
+        if self._course.phase is Phase.TASKS:
+            self._end_phase(status, reason, self._grace_s)
+        else:
+            self._limit_hooks()
+
+    def _limit_hooks(self) -> None:
+        """Let the hooks of this phase have what is left of the grace period, and a fair part of it in any case."""
+        phase, now = self._course.phase, self._clock.monotonic()
+        reason = f"its grace period was over: {self._halted}"
+
+        def end_hooks() -> None:
+            if self._course.phase is phase:
+                status = Status.INTERRUPTED if self._stops else Status.FAILED
+                self._end_phase(status, reason, HOOK_SHARE * self._grace_s)
+
+        self._after(max(self._grace_ends - now, HOOK_SHARE * self._grace_s), end_hooks)
+
+    def _give_up(self, reason: str) -> None:
+        """End everything at once."""
+        self._course.give_up(reason)
+        self._end_phase(Status.INTERRUPTED, reason, 0)
+
+    def _end_phase(self, status: Status, reason: str, grace_s: float) -> None:
+        """End the steps of this phase, and start no others of it; what then runs on is killed after `grace_s`."""
+        self._phase_ended = self._phase_ended or (status, reason)
+        self._course.stop(reason)
         for attempt in self._running.values():
-            self._end(attempt, reason)
+            self._end(attempt, reason, grace_s)
         for step_id, step_run in list(self._waiting.items()):
             del self._waiting[step_id]
             step, duration_s = self._pipeline.step(step_id), step_run.duration_s
             self._announce(Event.STEP_FAILED, step, step_run.attempts, duration_s=duration_s, error=step_run.error)
-            self._order.end(step_run)
+            self._course.end(step_run)
         self._launch()
 
-    def _end(self, attempt: Attempt, reason: str) -> None:
-        """Ask an attempt to end, and see to it that it does."""
-        if attempt.ending or attempt.exit_status is not None:
+    def _end(self, attempt: Attempt, reason: str, grace_s: float) -> None:
+        """Ask an attempt to end, and see to it that it does; who was asked before may get less time than then."""
+        kill_at = self._clock.monotonic() + grace_s
+        if attempt.closed or (attempt.ending and attempt.kill_at <= kill_at):
             return
-        attempt.ending = reason
-        attempt.kill_at = self._clock.monotonic() + self._grace_s
-        attempt.process.signal(signal.SIGTERM)
-        self._after(self._grace_s, partial(self._kill, attempt))
+        attempt.kill_at = kill_at
+        if not attempt.ending:
+            attempt.ending = reason
+            attempt.process.signal(signal.SIGTERM)
+        self._after(grace_s, partial(self._kill, attempt))
 
     def _kill(self, attempt: Attempt) -> None:
         attempt.kill_at = self._clock.monotonic()
@@ -397,26 +454,22 @@ class Runner:
         self._leftovers.kill(set())
         self._selector.close()
 
-    def _finish(self, duration_s: float) -> Run:
-        steps = tuple(self._order.ended[step.id] for step in self._pipeline.steps)
-        status = self._status(steps)
-        error = self._halted or next((f"step '{step.step}': {step.error}" for step in steps if _failed(step)), None)
-        duration_s = round(duration_s, 3)
-        self._announce(_RUN_EVENTS[status], duration_s=duration_s, **({"error": error} if error else {}))
+    def _finish(self) -> Run:
+        standing, duration_s = self._course.standing, self._duration_s
+        told = {"error": standing.error} if standing.error else {}
+        self._announce(_RUN_EVENTS[standing.status], duration_s=duration_s, **told)
+        ended = self._course.ended
         return Run(
             id=self._occasion.run_id,
             pipeline=self._pipeline.name,
             revision=self._pipeline.revision,
             slot=self._occasion.slot,
-            status=status,
-            steps=steps,
+            status=standing.status,
+            steps=tuple(
+                ended[step.id] for steps in self._pipeline.phases.values() for step in steps if step.id in ended
+            ),
             duration_s=duration_s,
         )
-
-    def _status(self, steps: tuple[StepRun, ...]) -> Status:
-        if self._stop.signals and self._halted:
-            return Status.INTERRUPTED
-        return Status.FAILED if self._halted or any(map(_failed, steps)) else Status.SUCCEEDED
 
     def _announce_start(self) -> None:
         occasion = self._occasion
@@ -428,35 +481,3 @@ class Runner:
             workspace=str(occasion.workspace),
             **{name: value for name, value in told.items() if value is not None},
         )
-
-    def _announce(self, event: Event, step: Step | None = None, number: int | None = None, /, **details: Any) -> None:
-        told = {name: self._masker.mask(detail) for name, detail in details.items()}
-        self._tell(event, _LEVELS.get(event, Level.INFO), step, number, told)
-
-    def _tell(
-        self, event: str, level: Level, step: Step | None, attempt: int | None, details: Mapping[str, Any]
-    ) -> None:
-        """Tell every observer; all of it is masked already."""
-        fact = Fact(
-            event=event,
-            at=self._clock.now(),
-            pipeline=self._pipeline.name,
-            revision=self._pipeline.revision,
-            run_id=self._occasion.run_id,
-            level=level,
-            step=step.id if step else None,
-            task=step.task if step else None,
-            attempt=attempt,
-            details=details,
-        )
-        for observe in list(self._observers):
-            try:
-                observe(fact)
-            except Exception as error:  # noqa: BLE001 - raised again when the run has been ended in order
-                self._observers.remove(observe)
-                self._deaf = self._deaf or error
-                self._after(0, partial(self._halt, "whoever observes it failed"))
-
-
-def _failed(step_run: StepRun) -> bool:
-    return step_run.status in {Status.FAILED, Status.INTERRUPTED}

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tasker.channel import LARGEST_MESSAGE, TooLargeError
 from tasker.conversion import Mismatch, convert
+from tasker.document.values import Scalar
 from tasker.jsonable import jsonable, text
 from tasker.pipeline import LateArgument
-from tasker.references import MissingOutputError, resolved
+from tasker.references import Known, MissingOutputError, resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from tasker.channel import Sender
@@ -45,8 +46,8 @@ class Job:
     step: Step
     task: type[Task]
     context: Context
-    outputs: Mapping[str, Mapping[str, Any]]
-    """What the steps whose outputs this one reads have handed on, by step id."""
+    known: Known
+    """What the run knows of what the step's late arguments refer to."""
     environment: Mapping[str, str]
     """Variables to set in the process beside those that it inherits."""
     masker: Masker
@@ -86,7 +87,7 @@ class _StepError(Exception):
 def _run(job: Job, sender: Sender) -> object:
     os.environ.update(job.environment)
     tempfile.tempdir = None
-    arguments = {name: _argument(name, value, job) for name, value in job.step.arguments.items()}
+    arguments = dict(_arguments(job))
     log = _Log(sender, job.masker.mask)
     task = job.task.__new__(job.task)
     task.context = job.context
@@ -99,17 +100,24 @@ def _run(job: Job, sender: Sender) -> object:
     return answer
 
 
-def _argument(name: str, value: object, job: Job) -> object:
-    if not isinstance(value, LateArgument):
-        return value
-    try:
-        return convert(resolved(value.value, job.outputs, job.masker.mask), value.annotation)
-    except Mismatch as mismatch:
-        reason = "; ".join(message for _, message in mismatch.problems)
-    except MissingOutputError as error:
-        reason = str(error)
-    message = f"argument '{name}': {reason}"
-    raise _StepError(message)
+def _arguments(job: Job) -> Iterator[tuple[str, object]]:
+    """What `run()` is called with, late arguments bound; those that come to nothing are left out where they can be."""
+    for name, argument in job.step.arguments.items():
+        if not isinstance(argument, LateArgument):
+            yield name, argument
+            continue
+        try:
+            value = resolved(argument.value, job.known, job.masker.mask)
+            if value is not None or not argument.spared:
+                yield name, convert(value or Scalar(argument.value.span, None, "null"), argument.annotation)
+        except Mismatch as mismatch:
+            raise _argument_error(name, "; ".join(message for _, message in mismatch.problems)) from None
+        except MissingOutputError as error:
+            raise _argument_error(name, str(error)) from None
+
+
+def _argument_error(name: str, reason: str) -> _StepError:
+    return _StepError(f"argument '{name}': {reason}")
 
 
 def _outputs(answer: object) -> Mapping[str, Any]:

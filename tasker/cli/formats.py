@@ -11,7 +11,7 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from tasker.document.values import Late, OutputReference, Scalar, plain
+from tasker.document.values import Late, Reference, Scalar, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,16 +41,16 @@ def _as_json(value: Any) -> Any:
 
 
 def _text(late: Late) -> str:
-    """A value that waits for outputs, as it is written."""
-    return "".join(_reference(part) if isinstance(part, OutputReference) else _shown(part) for part in late.parts)
+    """A value that waits for a run, as it is written."""
+    return "".join(_reference(part) if isinstance(part, Reference) else _shown(part) for part in late.parts)
 
 
 def _shown(part: Scalar) -> str:
     return part.text if part.masked is None else part.masked
 
 
-def _reference(reference: OutputReference) -> str:
-    keys = ".".join(_hocon_key(key) for key in ("outputs", reference.step, *reference.keys))
+def _reference(reference: Reference) -> str:
+    keys = ".".join(_hocon_key(key) for key in reference.path)
     return f"${{{'?' * reference.optional}{keys}}}"
 
 
@@ -100,15 +100,15 @@ def _hocon_leaf(value: Any) -> str:
         case Scalar():
             return value.text
         case Late():
-            runs = groupby(value.parts, lambda part: isinstance(part, OutputReference))
+            runs = groupby(value.parts, lambda part: isinstance(part, Reference))
             return "".join(_hocon_run(tuple(run)) for _, run in runs)
     return json.dumps(value)
 
 
-def _hocon_run(parts: tuple[Scalar | OutputReference, ...]) -> str:
-    """Outputs as references, the text between two outputs as one string."""
+def _hocon_run(parts: tuple[Scalar | Reference, ...]) -> str:
+    """References as they are, the text between two as one string."""
     texts = [part for part in parts if isinstance(part, Scalar)]
-    references = [_reference(part) for part in parts if isinstance(part, OutputReference)]
+    references = [_reference(part) for part in parts if isinstance(part, Reference)]
     return _quoted("".join(map(_shown, texts))) if texts else "".join(references)
 
 

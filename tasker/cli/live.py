@@ -241,9 +241,9 @@ def _width(names: Iterator[str]) -> int:
 def _note(step: StepProgress) -> str:
     """What there is to say of a step beside its state."""
     again = step.attempt > 1 and step.state is not State.SKIPPED
-    attempt = f"  attempt {step.attempt} of {step.attempts}" if again else ""
+    attempt = f"attempt {step.attempt} of {step.attempts}" if again else ""
     reason = visible(" ".join(step.reason.split()))[:_LONGEST_LINE]
-    return f"{attempt}  {reason}" if reason else attempt
+    return "".join(f"  {words}" for words in (step.hook, attempt, reason) if words)
 
 
 def _counted(counts: Mapping[State, int]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasker.cli import options
-from tasker.cli.duplicates import duplicates
+from tasker.duplicates import duplicates
 from tasker.faults import Severity
 
 if TYPE_CHECKING:
@@ -103,15 +103,17 @@ def _duplicates(all_loaded: list[Loaded]) -> Iterator[Fault]:
 
 
 def _show_plan(loaded: Loaded) -> None:
-    """Print the steps, one JSON object a line, in an order in which they could run one by one."""
+    """Print the steps, hooks last, one JSON object a line, in an order in which they could run one by one."""
     import json  # noqa: PLC0415 - only for a dry run
     from graphlib import TopologicalSorter  # noqa: PLC0415
 
     from tasker.document.values import plain  # noqa: PLC0415
 
     assert loaded.pipeline is not None  # noqa: S101 - there were no faults
-    for step_id in TopologicalSorter({step.id: step.needs for step in loaded.pipeline.steps}).static_order():
-        step = loaded.pipeline.step(step_id)
-        args = plain(step.given, masked=True) if step.given is not None else {}
-        told = {"pipeline": loaded.pipeline.name, "step": step.id, "task": step.task, "needs": step.needs, "args": args}
-        print(json.dumps(told, ensure_ascii=False, default=str))  # noqa: T201 - the answer of the command
+    for phase, steps in loaded.pipeline.phases.items():
+        for step_id in TopologicalSorter({step.id: step.needs for step in steps}).static_order():
+            step = loaded.pipeline.step(step_id)
+            told = {"pipeline": loaded.pipeline.name, "step": step.id, "task": step.task, "needs": step.needs}
+            told |= {"hook": phase} if phase in loaded.pipeline.hooks else {}
+            told |= {"args": plain(step.given, masked=True) if step.given is not None else {}}
+            print(json.dumps(told, ensure_ascii=False, default=str))  # noqa: T201 - the answer of the command

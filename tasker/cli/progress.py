@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tasker.facts import Fact
-    from tasker.pipeline import Pipeline
+    from tasker.pipeline import Pipeline, Step
 
 TAIL = 10
 """The last lines of each step that are kept, to be shown where it fails."""
@@ -61,6 +61,8 @@ class StepProgress:
     reason: str = ""
     """Why it failed, is tried again, or was skipped."""
     traceback: str = ""
+    hook: str = ""
+    """The list that it stands in, where that is not `tasks`."""
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
 
     def elapsed_s(self, now: float) -> float | None:
@@ -75,16 +77,17 @@ class Progress:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline.name
-        self.steps = {
-            step.id: StepProgress(id=step.id, task=step.task, attempts=step.retry.attempts) for step in pipeline.steps
-        }
+        self.steps = {step.id: _waiting(step) for step in pipeline.steps}
+        """The steps of `tasks`, and those hooks that have come up."""
+        self._hooks = {step.id: _waiting(step, phase) for phase, steps in pipeline.hooks.items() for step in steps}
         self.ended: Fact | None = None
         """The last fact of the run."""
 
     def take(self, fact: Fact, now: float) -> None:
         """Note a fact that comes in at `now`, in monotonic seconds."""
         if fact.step is not None:
-            step = self.steps.setdefault(fact.step, StepProgress(id=fact.step, task=fact.task or ""))
+            unknown = StepProgress(id=fact.step, task=fact.task or "")
+            step = self.steps.setdefault(fact.step, self._hooks.get(fact.step, unknown))
             _note(step, fact, now)
         elif fact.event in {Event.RUN_SUCCEEDED, Event.RUN_FAILED, Event.RUN_INTERRUPTED}:
             self.ended = fact
@@ -102,6 +105,10 @@ class Progress:
     def failures(self) -> list[StepProgress]:
         """The steps that failed, in the order of the file."""
         return [step for step in self.steps.values() if step.state is State.FAILED]
+
+
+def _waiting(step: Step, hook: str = "") -> StepProgress:
+    return StepProgress(id=step.id, task=step.task, attempts=step.retry.attempts, hook=hook)
 
 
 def _note(step: StepProgress, fact: Fact, now: float) -> None:

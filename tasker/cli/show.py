@@ -77,6 +77,7 @@ def shown(loaded: Loaded) -> dict[str, Any]:
         "max_parallel": pipeline.max_parallel,
         "resume": str(pipeline.resume),
         "tasks": [_step(step) for step in pipeline.steps],
+        **{str(phase): [_step(step) for step in steps] for phase, steps in pipeline.hooks.items() if steps},
     }
     return Masker(pipeline.secrets).mask(_set(data))  # type: ignore[no-any-return]  # a mapping stays a mapping
 

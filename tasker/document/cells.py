@@ -138,4 +138,4 @@ def kind(piece: Piece | Result) -> str:
         return "an object"
     if isinstance(piece, Array | Row):
         return "an array"
-    return "an output of a step" if isinstance(piece, Late) else "a string"
+    return "what only a run finds out" if isinstance(piece, Late) else "a string"

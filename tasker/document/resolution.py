@@ -29,7 +29,20 @@ from tasker.document.cells import (
 )
 from tasker.document.limits import VALUE_WEIGHT
 from tasker.document.syntax import Blank, Concatenation, Field, Fields, Include, Listing, Substitution
-from tasker.document.values import MASK, Array, Late, Object, OutputReference, Scalar, Span, Unknown, Value
+from tasker.document.values import (
+    MASK,
+    RUN_KEYS,
+    Array,
+    Late,
+    Object,
+    OutputReference,
+    Reference,
+    RunReference,
+    Scalar,
+    Span,
+    Unknown,
+    Value,
+)
 from tasker.faults import Fault
 
 if TYPE_CHECKING:
@@ -294,8 +307,8 @@ class Resolver:
         return Row(span, items)
 
     def _joined(self, pieces: list[Piece], span: Span) -> Scalar | Late:
-        """Strings side by side; with outputs among them they are joined when the outputs are known."""
-        parts: list[Scalar | OutputReference] = []
+        """Strings side by side; with references among them they are joined when a run knows what these stand for."""
+        parts: list[Scalar | Reference] = []
         for piece in pieces:
             if isinstance(piece, Late):
                 parts.extend(piece.parts)
@@ -303,7 +316,7 @@ class Resolver:
                 parts.append(piece)
         if sum(len(part.text) if isinstance(part, Scalar) else 1 for part in parts) > self._limits.weight:
             self._stop("too-large", span, f"a string grows over {self._limits.weight >> 20} million characters")
-        if any(isinstance(part, OutputReference) for part in parts):
+        if any(isinstance(part, Reference) for part in parts):
             return Late(span, tuple(parts))
         scalars = [part for part in parts if isinstance(part, Scalar)]
         text = "".join(part.text for part in scalars)
@@ -398,8 +411,17 @@ class Resolver:
         if len(node.path) == 1:
             self._tell("unresolved-substitution", node.span, "this names no step", "write ${outputs.STEP.KEY}")
             return Broken(node.span)
-        reference = OutputReference(node.span, node.path[1], node.path[2:], node.optional)
+        reference = OutputReference(node.span, node.path[1], node.path[2:], optional=node.optional)
         return Late(node.span, (reference,))
+
+    def run(self, node: Substitution) -> Late | Broken:
+        """`${run.KEY}`."""
+        key = _dotted(node.path[1:])
+        if key not in RUN_KEYS:
+            hint = f"write one of {', '.join(f'${{run.{known}}}' for known in RUN_KEYS)}"
+            self._tell("unresolved-substitution", node.span, "this names nothing that a run tells", hint)
+            return Broken(node.span)
+        return Late(node.span, (RunReference(node.span, key, optional=node.optional),))
 
     def secret(self, node: Substitution) -> Scalar | Broken | None:
         """`${secret.NAME}`."""
@@ -501,6 +523,7 @@ class _StopError(Exception):
 
 LATE_ROOTS: Mapping[str, Callable[[Resolver, Substitution], Value | Broken | None]] = {
     "outputs": Resolver.output,
+    "run": Resolver.run,
     "secret": Resolver.secret,
 }
 """What substitutions mean that no document defines, by the first key of their path."""

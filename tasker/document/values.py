@@ -1,6 +1,6 @@
 """The resolved tree of a document: values that know where they were written.
 
-A tree is made of `Scalar`, `Array`, `Object`, and of `Late` where a value is known only when a step has run.
+A tree is made of `Scalar`, `Array`, `Object`, and of `Late` where a value is known only when steps have run.
 """
 
 from __future__ import annotations
@@ -104,34 +104,66 @@ class Object(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class OutputReference(Value):
+class Reference(Value):
+    """A substitution of something that only a run finds out."""
+
+    optional: bool = field(default=False, kw_only=True)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The keys of the substitution."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "${" + "?" * self.optional + ".".join(self.path) + "}"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputReference(Reference):
     """`${outputs.STEP.KEY…}`: what a step hands on, known when that step has succeeded."""
 
     step: str
     keys: tuple[str, ...]
-    optional: bool = False
 
-    def __str__(self) -> str:
-        return "${" + "?" * self.optional + ".".join(("outputs", self.step, *self.keys)) + "}"
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The keys of the substitution."""
+        return ("outputs", self.step, *self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class RunReference(Reference):
+    """`${run.KEY}`: what the run has come to, known when the steps of `tasks` have ended."""
+
+    key: str
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The keys of the substitution."""
+        return ("run", self.key)
+
+
+RUN_KEYS = ("status", "failed_step", "error", "duration")
+"""What there is to know of a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Late(Value):
-    """A value with outputs of steps in it: alone it keeps the output's type, among other parts it is a string."""
+    """A value with references in it: one alone keeps the type of what it stands for, among other parts it is text."""
 
-    parts: tuple[Scalar | OutputReference, ...]
+    parts: tuple[Scalar | Reference, ...]
 
     @property
-    def references(self) -> tuple[OutputReference, ...]:
-        """The outputs that the value is made of."""
-        return tuple(part for part in self.parts if isinstance(part, OutputReference))
+    def references(self) -> tuple[Reference, ...]:
+        """What the value is made of that only a run finds out."""
+        return tuple(part for part in self.parts if isinstance(part, Reference))
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown(Late):
     """A value that a fault, which has been told, keeps from being known; as of late ones, nothing is said of it."""
 
-    parts: tuple[Scalar | OutputReference, ...] = ()
+    parts: tuple[Scalar | Reference, ...] = ()
 
 
 def plain(value: Value, *, masked: bool = False) -> Any:
@@ -145,7 +177,7 @@ def plain(value: Value, *, masked: bool = False) -> Any:
             return {key: plain(item, masked=masked) for key, item in value.fields.items()}
         case Late():
             return "".join(str(plain(part, masked=masked)) for part in value.parts)
-        case OutputReference():
+        case Reference():
             return str(value)
     message = f"not a value of a document: {value!r}"
     raise TypeError(message)

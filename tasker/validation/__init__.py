@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tasker.document.values import Array, Late, Object, Unknown, plain
 from tasker.garbage import collection_paused
 from tasker.nearest import nearest
-from tasker.pipeline import NAME, NAME_RULE, LateArgument, Pipeline, Resume, Step
+from tasker.pipeline import NAME, NAME_RULE, LateArgument, Phase, Pipeline, Resume, Step
 from tasker.validation.arguments import check_types, read_arguments, read_signature
 from tasker.validation.bounds import AtLeast, MoreThan
 from tasker.validation.findings import Findings, TooManyFaultsError, suggestion
-from tasker.validation.needs import check_outputs, read_needs
+from tasker.validation.needs import check_references, read_needs
 from tasker.validation.quotes import warn_of_quoted
 from tasker.validation.schedules import read_schedule
 from tasker.validation.steps import STEP_KEYS, read_defaults, read_entries
@@ -44,11 +45,9 @@ _PLAIN_KEYS: dict[str, Any] = {
 }
 NOT_YET = {
     "for_each": "write a file for each, and include what they share",
-    "on_failure": "leave it out; a failure shows in the exit status and in the log",
-    "finally": "leave it out; the workspace of a run is removed in any case",
 }
 """Keys that are reserved for a meaning to come, and what helps until then."""
-RESERVED_KEYS = (*_PLAIN_KEYS, "schedule", "params", "defaults", "tasks", *NOT_YET)
+RESERVED_KEYS = (*_PLAIN_KEYS, "schedule", "params", "defaults", *Phase, *NOT_YET)
 _REVISION_LENGTH = 12
 """Digits of a document's digest that a log repeats on every line: as many as git shows of a commit."""
 _NEAR_MISS = 0.8
@@ -80,9 +79,13 @@ def _pipeline(document: Document, stem: str, catalogue: Catalogue, now: datetime
         findings.add(
             "missing-key", root.place, "a pipeline needs the key 'tasks'", "tasks = [{ name = …, args { … } }]"
         )
+    steps = _steps(root, catalogue, findings)
     return Pipeline(
         **{**found, "name": _name(root, found.get("name"), stem, findings)},
-        steps=_steps(root, catalogue, findings),
+        steps=steps[Phase.TASKS],
+        on_failure=steps[Phase.ON_FAILURE],
+        on_success=steps[Phase.ON_SUCCESS],
+        finally_=steps[Phase.FINALLY],
         params=_params(root, findings),
         revision=document.revision[:_REVISION_LENGTH],
         secrets=frozenset(document.secrets.values()),
@@ -133,29 +136,35 @@ def _params(root: Object, findings: Findings) -> Mapping[str, Any]:
     return MappingProxyType(plain(value)) if isinstance(value, Object) else MappingProxyType({})
 
 
-def _steps(root: Object, catalogue: Catalogue, findings: Findings) -> tuple[Step, ...]:
-    if "tasks" not in root.fields:
-        return ()
-    defaults = read_defaults(root.fields["defaults"], findings) if "defaults" in root.fields else None
-    entries = read_entries(root.fields["tasks"], defaults, findings)
+def _steps(root: Object, catalogue: Catalogue, findings: Findings) -> Mapping[Phase, tuple[Step, ...]]:
+    lists = {phase: root.fields[phase] for phase in Phase if phase in root.fields}
+    defaults = read_defaults(root.fields["defaults"], findings) if lists and "defaults" in root.fields else None
+    entries = read_entries(lists, defaults, findings)
+    every = list(chain.from_iterable(entries.values()))
+    ids = {entry.id: phase for phase, group in entries.items() for entry in group}
     # Among steps that are not all known, nobody can say who is not there; with two of one id, who reads whom.
-    known = _all_known(root.fields["tasks"])
-    certain = known and len({entry.id for entry in entries}) == len(entries)
-    needs = read_needs(entries, findings if known else Findings())
-    signatures = [_signature(entry, catalogue, findings) for entry in entries]
-    handed_on = {entry.id: expected for entry, expected in zip(entries, signatures, strict=True)} if certain else {}
+    known = all(map(_all_known, lists.values()))
+    certain = known and len(ids) == len(every)
+    needs = {phase: read_needs(group, ids, findings if known else Findings()) for phase, group in entries.items()}
+    signatures = [_signature(entry, catalogue, findings) for entry in every]
+    handed_on = {entry.id: expected for entry, expected in zip(every, signatures, strict=True)} if certain else {}
     if certain:
-        check_outputs(entries, needs, handed_on, findings)
-    for entry in entries:
+        all_needs = {step_id: needed for each in needs.values() for step_id, needed in each.items()}
+        check_references(entries, all_needs, handed_on, findings)
+    for entry in every:
         warn_of_quoted(entry, root.fields, findings)
-    return tuple(
-        _step(entry, expected, needs[entry.id], handed_on, findings)
-        for entry, expected in zip(entries, signatures, strict=True)
-    )
+    expected = iter(signatures)
+    return {
+        phase: tuple(
+            _step(entry, next(expected), needs[phase][entry.id], handed_on, findings)
+            for entry in entries.get(phase, ())
+        )
+        for phase in Phase
+    }
 
 
-def _all_known(tasks: Value) -> bool:
-    return isinstance(tasks, Array) and not any(isinstance(item, Unknown) for item in tasks.items)
+def _all_known(steps: Value) -> bool:
+    return isinstance(steps, Array) and not any(isinstance(item, Unknown) for item in steps.items)
 
 
 def _signature(entry: Entry, catalogue: Catalogue, findings: Findings) -> Signature | None:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tasker.conversion import Mismatch, convert, fits
-from tasker.document.values import Late
+from tasker.document.values import Late, OutputReference
 from tasker.nearest import nearest
 from tasker.pipeline import LateArgument
 from tasker.references import references
@@ -15,8 +15,8 @@ from tasker.signature import BrokenSignatureError, describe, signature
 from tasker.validation.steps import STEP_KEYS
 
 if TYPE_CHECKING:
-    from tasker.document.values import OutputReference, Value
-    from tasker.signature import Signature
+    from tasker.document.values import Reference, Value
+    from tasker.signature import Parameter, Signature
     from tasker.task import Task
     from tasker.validation.findings import Findings
     from tasker.validation.steps import Entry
@@ -46,7 +46,7 @@ def requirements(task: type[Task]) -> Mapping[str, str]:
 
 
 def read_arguments(entry: Entry, expected: Signature, findings: Findings) -> dict[str, Any]:
-    """The arguments, converted; what reads outputs is left as a `LateArgument`."""
+    """The arguments, converted; what has references in it is left as a `LateArgument`."""
     given = entry.args.fields if entry.args is not None else {}
     # A name that is misspelt, or stands beside 'args', has been told already.
     beside = {key for key in entry.given.fields if key not in STEP_KEYS}
@@ -59,7 +59,7 @@ def read_arguments(entry: Entry, expected: Signature, findings: Findings) -> dic
     for name, value in given.items():
         parameter = expected.get(name)
         if parameter is not None:
-            arguments[name] = _argument(name, value, parameter.annotation, expected, findings)
+            arguments[name] = _argument(name, value, parameter, expected, findings)
     return arguments
 
 
@@ -87,28 +87,36 @@ def check_types(
         # Among other parts an output becomes text, whatever the argument is.
         asked = argument.annotation if len(argument.value.parts) == 1 else str
         for reference in argument.value.references:
-            declared = _declared(reference, handed_on.get(reference.step))
+            declared = _declared(reference, handed_on)
             if declared is not None and not fits(declared, asked):
                 message = f"argument '{name}' of '{expected.task}': {reference} is of another type"
                 findings.add("bad-argument", reference.place, message, f"expected: {describe(expected)}")
 
 
-def late_or_converted(value: Value, annotation: Any) -> Any:
-    """The value, converted, or a `LateArgument` where outputs are read in it; raises `Mismatch`."""
+def late_or_converted(value: Value, annotation: Any, *, spared: bool) -> Any:
+    """The value, converted, or a `LateArgument` where there are references in it; raises `Mismatch`."""
     converted = convert(value, annotation)
-    return LateArgument(value, annotation) if next(references(value), None) is not None else converted
+    late = next(references(value), None) is not None
+    return LateArgument(value, annotation, spared=spared) if late else converted
 
 
-def _declared(reference: OutputReference, step: Signature | None) -> Any:
+def _declared(reference: Reference, handed_on: Mapping[str, Signature | None]) -> Any:
+    """The annotation of what is referred to, where it is known."""
+    if not isinstance(reference, OutputReference):
+        return str
+    return _declared_output(reference, handed_on.get(reference.step))
+
+
+def _declared_output(reference: OutputReference, step: Signature | None) -> Any:
     """The annotation of an output, if its task declares any; without a key, it is all of them."""
     if step is None or step.outputs is None or len(reference.keys) > 1:
         return None
     return step.outputs.get(reference.keys[0]) if reference.keys else dict
 
 
-def _argument(name: str, value: Value, annotation: Any, expected: Signature, findings: Findings) -> Any:
+def _argument(name: str, value: Value, asked: Parameter, expected: Signature, findings: Findings) -> Any:
     try:
-        return late_or_converted(value, annotation)
+        return late_or_converted(value, asked.annotation, spared=not asked.mandatory)
     except Mismatch as mismatch:
         for place, message in mismatch.problems:
             hint = f"expected: {describe(expected)}"

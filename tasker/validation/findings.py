@@ -75,7 +75,7 @@ class Findings:
         late = list(references(value))
         for reference in late:
             message = f"{what} cannot read {reference}, which is known only during a run"
-            self.add("bad-value", reference.place, message, "outputs go into 'args' and 'when'")
+            self.add("bad-value", reference.place, message, "such values go into 'args' and 'when'")
         secret = isinstance(value, Scalar) and value.masked is not None
         if secret:
             message = f"{what} cannot come from a secret: it is shown in logs and faults"

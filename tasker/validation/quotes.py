@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tasker.validation.steps import Entry
 
 _QUOTED = re.compile(r"\$\{\??(?P<root>[A-Za-z_]\w*)[\w.-]*\}")
-_ROOTS = {"outputs", "secret", *RUN_VARIABLES}
+_ROOTS = {"outputs", "run", "secret", *RUN_VARIABLES}
 
 
 def warn_of_quoted(entry: Entry, names: Container[str], findings: Findings) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tasker.conversion import Mismatch, convert
 from tasker.document.values import Array, Object, Scalar
 from tasker.nearest import nearest
-from tasker.pipeline import OnFailure, Retry
+from tasker.pipeline import OnFailure, Phase, Retry
 from tasker.validation.bounds import AtLeast, MoreThan
 from tasker.validation.findings import suggestion
 
@@ -52,7 +53,7 @@ _MOST_DEFAULTS = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One entry of `tasks`, its own keys read; what it has to do with other steps and with its task is still open."""
+    """One entry of a list of steps, its own keys read; what it has to do with others and its task is still open."""
 
     id: str
     task: str
@@ -71,27 +72,42 @@ class Entry:
         return self.span.place
 
 
-def read_entries(tasks: Value, defaults: Object | None, findings: Findings) -> list[Entry]:
-    """The entries of the list `tasks`, with `defaults` merged under each."""
-    if not isinstance(tasks, Array):
-        findings.read(tasks, list, "'tasks'")
-        return []
-    if not tasks.items:
-        findings.add("missing-key", tasks.place, "'tasks' is empty", "a pipeline has at least one step")
-    if len(tasks.items) > MOST_STEPS:
-        message = f"a pipeline has at most {MOST_STEPS:,} steps, not {len(tasks.items):,}"
-        findings.add("too-large", tasks.place, message, "let one step do more, or make several pipelines of it")
-        return []
-    if defaults is not None and _size(defaults) * len(tasks.items) > _MOST_DEFAULTS:
-        message = f"merged under {len(tasks.items):,} steps, this comes to over {_MOST_DEFAULTS:,} values"
+def read_entries(
+    lists: Mapping[Phase, Value], defaults: Object | None, findings: Findings
+) -> Mapping[Phase, list[Entry]]:
+    """The entries of each list of steps, with `defaults` merged under each; no two steps of a file have one id."""
+    items = {phase: _items(phase, value, findings) for phase, value in lists.items()}
+    if (count := sum(map(len, items.values()))) > MOST_STEPS:
+        message = f"a pipeline has at most {MOST_STEPS:,} steps, not {count:,}"
+        longest = max(items, key=lambda phase: len(items[phase]))
+        place, hint = lists[longest].place, "let one step do more, or make several pipelines of it"
+        findings.add("too-large", place, message, hint)
+        return {}
+    if defaults is not None and _size(defaults) * count > _MOST_DEFAULTS:
+        message = f"merged under {count:,} steps, this comes to over {_MOST_DEFAULTS:,} values"
         findings.add("too-large", defaults.place, message)
         defaults = None
-    steps = [item for item in tasks.items if isinstance(item, Object)]
-    for item in tasks.items:
+    steps = {phase: [item for item in each if isinstance(item, Object)] for phase, each in items.items()}
+    for item in chain.from_iterable(items.values()):
         if not isinstance(item, Object):
             findings.read(item, dict, "a step")
-    ids = _ids(steps, findings)
-    return [_entry(step, step_id, defaults, findings) for step, step_id in zip(steps, ids, strict=True)]
+    ids = iter(_ids(list(chain.from_iterable(steps.values())), findings))
+    return {phase: [_entry(step, next(ids), defaults, findings) for step in each] for phase, each in steps.items()}
+
+
+def _items(phase: Phase, value: Value, findings: Findings) -> tuple[Value, ...]:
+    """What stands in a list of steps."""
+    if isinstance(value, Array):
+        if phase is Phase.TASKS and not value.items:
+            findings.add("missing-key", value.place, "'tasks' is empty", "a pipeline has at least one step")
+        return value.items
+    if phase is Phase.ON_FAILURE and isinstance(value, Scalar) and value.text in set(OnFailure):
+        message = "of a pipeline, 'on_failure' is a list of steps, and not what to do after a step has failed"
+        hint = f"for one step, put it there; for all: defaults {{ on_failure = {value.text} }}"
+        findings.add("bad-value", value.place, message, hint)
+    else:
+        findings.read(value, list, f"'{phase}'")
+    return ()
 
 
 def read_defaults(value: Value, findings: Findings) -> Object | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.documents import document, faults, places, tree
 
-from tasker.document import Array, Late, Limits, Object, Peek, Scalar, Value, plain
+from tasker.document import Array, Late, Limits, Object, OutputReference, Peek, Scalar, Value, plain
 
 
 def at(value: Value, *path: str | int) -> Value:
@@ -193,6 +193,7 @@ def test_an_output_alone_keeps_its_place_for_a_value_of_any_type() -> None:
     found = at(document("a = ${outputs.scan.files.0}").root, "a")
     assert isinstance(found, Late)
     (reference,) = found.references
+    assert isinstance(reference, OutputReference)
     assert (reference.step, reference.keys, reference.optional) == ("scan", ("files", "0"), False)
 
 

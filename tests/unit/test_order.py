@@ -9,16 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.values import output, value
 
+from tasker.masking import Masker
 from tasker.order import Order, Pass
-from tasker.pipeline import LateArgument, OnFailure, Pipeline, Step
-from tasker.references import references
+from tasker.pipeline import LateArgument, OnFailure, Step
+from tasker.references import outputs_read
 from tasker.run import Status, StepRun
 
 ENDED = [Status.SUCCEEDED, Status.FAILED, Status.INTERRUPTED]
-
-
-def plan(*steps: Step) -> Pipeline:
-    return Pipeline(name="p", steps=steps)
 
 
 def ended(step: str, status: Status = Status.SUCCEEDED, **outputs: object) -> StepRun:
@@ -37,12 +34,12 @@ def all_next(order: Order) -> list[Step | Pass]:
 
 def test_steps_that_need_nothing_of_each_other_come_up_in_the_order_of_the_file() -> None:
     b, a = Step(id="b", task="t"), Step(id="a", task="t")
-    assert all_next(Order(plan(b, a))) == [b, a]
+    assert all_next(Order([b, a])) == [b, a]
 
 
 def test_a_step_comes_up_when_the_last_of_those_that_it_needs_has_ended() -> None:
     a, b, c = Step(id="a", task="t"), Step(id="b", task="t"), Step(id="c", task="t", needs=("a", "b"))
-    order = Order(plan(a, b, c))
+    order = Order([a, b, c])
     assert all_next(order) == [a, b]
     order.end(ended("b"))
     assert all_next(order) == []
@@ -56,7 +53,7 @@ def test_a_step_comes_up_when_the_last_of_those_that_it_needs_has_ended() -> Non
 @pytest.mark.parametrize("status", [Status.FAILED, Status.INTERRUPTED])
 def test_after_a_failure_nothing_more_starts(status: Status) -> None:
     a, b = Step(id="a", task="t"), Step(id="b", task="t", needs=("a",))
-    order = Order(plan(a, b))
+    order = Order([a, b])
     all_next(order)
     order.end(ended("a", status))
     assert all_next(order) == [Pass(b, Status.SKIPPED, f"step 'a' {status}")]
@@ -64,7 +61,7 @@ def test_after_a_failure_nothing_more_starts(status: Status) -> None:
 
 def test_the_first_reason_to_stop_is_the_one_that_is_told() -> None:
     a = Step(id="a", task="t")
-    order = Order(plan(a))
+    order = Order([a])
     order.stop("interrupted by SIGINT")
     order.stop("something later")
     assert all_next(order) == [Pass(a, Status.SKIPPED, "interrupted by SIGINT")]
@@ -74,7 +71,7 @@ def test_a_condition_is_read_when_the_step_comes_up() -> None:
     a = Step(id="a", task="t")
     b = Step(id="b", task="t", needs=("a",), when=LateArgument(output("a", "go"), bool))
     for go, expected in ((True, b), (False, Pass(b, Status.SKIPPED, "its `when` is false"))):
-        order = Order(plan(a, b))
+        order = Order([a, b])
         all_next(order)
         order.end(ended("a", go=go))
         assert all_next(order) == [expected]
@@ -84,18 +81,18 @@ def test_a_step_is_given_only_the_outputs_that_it_reads() -> None:
     late = LateArgument(value(["x", output("a", "n")]), list[str])
     a, b = Step(id="a", task="t"), Step(id="b", task="t")
     c = Step(id="c", task="t", needs=("a", "b"), arguments={"text": late})
-    order = Order(plan(a, b, c))
+    order = Order([a, b, c])
     all_next(order)
     order.end(ended("a", n=1, m=2))
     order.end(ended("b", n=3))
-    assert order.outputs_read(c) == {"a": {"n": 1, "m": 2}}
-    assert order.outputs_read(b) == {}
+    assert order.known(c).outputs == {"a": {"n": 1, "m": 2}}
+    assert order.known(b).outputs == {}
 
 
 def test_a_condition_that_is_no_boolean_is_told_without_secrets() -> None:
     late = LateArgument(output("a", "word"), bool)
     a, b = Step(id="a", task="t"), Step(id="b", task="t", needs=("a",), when=late)
-    order = Order(Pipeline(name="p", steps=(a, b), secrets=frozenset({"hunter2" * 40})))
+    order = Order([a, b], mask=Masker(["hunter2" * 40]).mask)
     all_next(order)
     order.end(ended("a", word="hunter2" * 40))
     (passed,) = all_next(order)
@@ -105,7 +102,7 @@ def test_a_condition_that_is_no_boolean_is_told_without_secrets() -> None:
 
 def test_a_condition_that_is_no_boolean_is_a_failure() -> None:
     a = Step(id="a", task="t", when=LateArgument(value([1]), bool))
-    (passed,) = all_next(Order(plan(a)))
+    (passed,) = all_next(Order([a]))
     assert isinstance(passed, Pass)
     assert passed.status is Status.FAILED
     assert passed.reason.startswith("'when': ")
@@ -135,7 +132,7 @@ class Model:
 
 def reads(step: Step) -> list[str]:
     late = step.arguments.get("x")
-    return [reference.step for reference in references(late.value)] if isinstance(late, LateArgument) else []
+    return [reference.step for reference in outputs_read(late.value)] if isinstance(late, LateArgument) else []
 
 
 @st.composite
@@ -159,7 +156,7 @@ def plans(draw: st.DrawFn) -> tuple[Step, ...]:
 
 @given(plans(), st.data())
 def test_every_step_is_decided_once_in_an_order_that_is_allowed(steps: tuple[Step, ...], data: st.DataObject) -> None:
-    order, model = Order(plan(*steps)), Model(steps)
+    order, model = Order(steps), Model(steps)
     running: list[Step] = []
     for _ in range(2 * len(steps) + 1):
         while (decided := order.next()) is not None:

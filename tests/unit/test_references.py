@@ -7,9 +7,9 @@ import pytest
 from support.values import SPAN, output, secret, value
 
 from tasker.conversion import Mismatch, convert
-from tasker.document.values import Late, OutputReference, Scalar, Value, plain
+from tasker.document.values import Late, OutputReference, RunReference, Scalar, Value, plain
 from tasker.masking import Masker
-from tasker.references import MissingOutputError, references
+from tasker.references import Known, MissingOutputError, outputs_read, references
 from tasker.references import resolved as resolved_masked
 
 OUTPUTS = {"a": {"n": 3, "yes": True, "none": None, "list": [1, "x"], "of": {"deep": "d"}, "x": 1.5}}
@@ -17,8 +17,10 @@ OUTPUTS = {"a": {"n": 3, "yes": True, "none": None, "list": [1, "x"], "of": {"de
 LONG_SECRET = "hunter2-" * 40
 
 
-def resolved(value: Value, outputs: dict[str, Any]) -> Value:
-    return resolved_masked(value, outputs, Masker([LONG_SECRET]).mask)
+def resolved(value: Value, outputs: dict[str, Any], **run: str) -> Value:
+    made = resolved_masked(value, Known(outputs=outputs, run=run), Masker([LONG_SECRET]).mask)
+    assert made is not None
+    return made
 
 
 def text(*parts: str | Scalar | tuple[str, ...]) -> Late:
@@ -40,8 +42,10 @@ def _split(path: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
 
 
 def test_every_reference_is_found_however_deep() -> None:
-    data = value({"k": [output("a", "x"), {"l": text("t", ("b", "y"))}], "m": 1})
-    assert [str(each.step) for each in references(data)] == ["a", "b"]
+    run = Late(SPAN, (RunReference(SPAN, "error"),))
+    data = value({"k": [output("a", "x"), {"l": text("t", ("b", "y"))}, run], "m": 1})
+    assert [str(each) for each in references(data)] == ["${outputs.a.x}", "${outputs.b.y}", "${run.error}"]
+    assert [each.step for each in outputs_read(data)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -80,11 +84,23 @@ def test_a_list_cannot_be_part_of_a_string() -> None:
         resolved(text("x", ("a", "list")), OUTPUTS)
 
 
-def test_an_optional_output_that_is_missing_is_nothing() -> None:
+def test_an_optional_output_that_is_missing_is_left_out() -> None:
     alone = Late(SPAN, (OutputReference(SPAN, "a", ("m",), optional=True),))
     within = Late(SPAN, (Scalar(SPAN, "x", "x"), *alone.parts))
-    assert plain(resolved(alone, OUTPUTS)) is None
+    assert resolved_masked(alone, Known(outputs=OUTPUTS), str) is None
     assert plain(resolved(within, OUTPUTS)) == "x"
+    assert plain(resolved(value({"l": [1, alone], "m": alone}), OUTPUTS)) == {"l": [1]}
+
+
+def test_an_optional_output_that_is_null_is_null() -> None:
+    alone = Late(SPAN, (OutputReference(SPAN, "a", ("none",), optional=True),))
+    assert plain(resolved(value([alone]), OUTPUTS)) == [None]
+
+
+def test_what_a_run_has_come_to_stands_where_it_is_referred_to() -> None:
+    status = RunReference(SPAN, "status")
+    made = resolved(value([Late(SPAN, (status,)), Late(SPAN, (status, Scalar(SPAN, "!", "!")))]), {}, status="failed")
+    assert plain(made) == ["failed", "failed!"]
 
 
 def test_a_string_of_a_secret_and_an_output_stays_masked_in_messages() -> None:

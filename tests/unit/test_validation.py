@@ -350,7 +350,7 @@ def test_outputs_are_not_judged_where_two_steps_have_one_id() -> None:
 
 
 def test_what_authors_name_their_variables_is_no_concern_of_ours() -> None:
-    assert valid("workspace = /x\non_success = y\nsource = z\nstage = 1\ntasks = [{ name = say }]").name == "nightly"
+    assert valid("workspace = /x\non_error = y\nsource = z\nstage = 1\ntasks = [{ name = say }]").name == "nightly"
 
 
 def test_a_pipeline_has_what_its_file_says() -> None:
