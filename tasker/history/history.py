@@ -108,10 +108,10 @@ class History:
 
     # Daemons
 
-    def enrol(self, me: DaemonRecord) -> None:
-        """Say which daemon this is. Claims are made, and orphans taken over, in its name."""
+    def enrol(self, me: DaemonRecord) -> bool:
+        """Say which daemon this is, in whose name claims are made; whether it was listed already."""
         self._me = me
-        self.beat()
+        return self.beat()
 
     def beat(self, now: datetime | None = None) -> bool:
         """Show that this daemon lives; whether it still counted as alive. By the server's clock where none is given."""
