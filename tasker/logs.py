@@ -122,7 +122,9 @@ class QueuedOutput:
     def write(self, data: bytes) -> int:
         """Queue whole lines; never blocks, and never fails. From any thread."""
         with self._changed:
-            if self._gone or self._closing or self._is_full(data):
+            if self._gone or self._closing:
+                self._dropped += 1
+            elif self._is_full(data):
                 self._missing += 1
                 self._dropped += 1
             else:
@@ -192,11 +194,11 @@ class QueuedOutput:
     def _next(self) -> bytes:
         """What is to be written next, several lines at once; nothing at the end."""
         with self._changed:
-            if not self._lines and not self._gone:
-                self._tell_gap()
-            self._changed.wait_for(lambda: self._lines or self._closing)
+            self._changed.wait_for(lambda: self._lines or self._missing or self._closing)
             if self._closing:
                 return b""
+            if not self._lines:
+                self._tell_gap()
             taken = [self._lines.popleft()]
             size = len(taken[0])
             while self._lines and size + len(self._lines[0]) <= _AT_ONCE:
@@ -228,6 +230,7 @@ class QueuedOutput:
             if error.errno in _GONE:
                 self._gone = True
                 self._dropped += len(self._lines) + self._writing
+                self._missing = 0
                 self._lines.clear()
             else:
                 self._changed.wait_for(lambda: self._closing, _LOOK_UP_S)

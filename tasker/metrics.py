@@ -204,6 +204,8 @@ def _expectation(schedule: Schedule, timeout: timedelta | None) -> Expectation:
 
 
 def _moment(told: object) -> datetime | None:
+    """The slot that a fact tells of, where it does."""
     with suppress(ValueError):
-        return datetime.fromisoformat(told) if isinstance(told, str) else None
+        moment = datetime.fromisoformat(told) if isinstance(told, str) else None
+        return moment if moment is not None and moment.tzinfo is not None else None
     return None
