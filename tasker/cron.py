@@ -15,6 +15,7 @@ from tasker.errors import TaskerError
 from tasker.nearest import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from zoneinfo import ZoneInfo
 
 LONGEST = 500
@@ -95,14 +96,20 @@ class Cron:
 
     def next(self, after: datetime, timezone: ZoneInfo) -> datetime | None:
         """The first moment later than `after`, an aware one, that is due; `None` where none is within 50 years."""
+        return next(self.moments(after, timezone), None)
+
+    def moments(self, after: datetime, timezone: ZoneInfo) -> Iterator[datetime]:
+        """The moments later than `after` that are due, in order."""
         from cronsim import CronSim, CronSimError  # noqa: PLC0415 - what is only run, and not scheduled, needs no cron
 
         try:
-            moments = CronSim(self.fields, after.astimezone(timezone))
-            # In the hour that comes twice, cronsim begins again with the first of the two.
-            return next((moment for moment in moments if moment.astimezone(UTC) > after), None)
+            for moment in CronSim(self.fields, after.astimezone(timezone)):
+                # In the hour that comes twice, cronsim begins again with the first of the two.
+                if moment.astimezone(UTC) > after:
+                    after = moment.astimezone(UTC)
+                    yield moment
         except (CronSimError, OverflowError):  # the 31st of February; the year 10000
-            return None
+            return
 
 
 def timezone(name: str) -> ZoneInfo:

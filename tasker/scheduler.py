@@ -72,7 +72,13 @@ class _Waiting:
     slot: Slot
     start_at: datetime
     deadline: datetime | None
+    queued: bool = False
+    """It stands in line whatever the overlap: it is made up for."""
     claimed: bool = False
+    due: bool = False
+    """It is claimed, and its moment has come."""
+    offered: bool = False
+    """It waits for a place among the runs that go on at once."""
     gone: bool = False
     """It has come to something else, and lies in a heap still."""
 
@@ -86,22 +92,46 @@ class _Line:
     decided: datetime
     """The moment up to which every slot has been decided on."""
     upcoming: datetime | None
-    removed: bool = False
+    awaited: datetime | None = None
+    """The slot that the scheduler wakes for."""
+    removed: str | None = None
+    """Why it is not scheduled any more."""
     waiting: dict[Slot, _Waiting] = field(default_factory=dict)
+    order: list[tuple[datetime, int, _Waiting]] = field(default_factory=list)
+    """A heap of those that wait, by slot: none starts before an earlier one has come to something."""
     running: set[Slot] = field(default_factory=set)
     stopping: set[Slot] = field(default_factory=set)
-    parked: list[_Waiting] = field(default_factory=list)
-    """Those that wait for a run of the same pipeline to end."""
 
     @property
     def at_rest(self) -> bool:
         return not self.waiting and not self.running
 
+    @property
+    def first(self) -> _Waiting | None:
+        """The earliest of those that wait."""
+        while self.order and self.order[0][2].gone:
+            heapq.heappop(self.order)
+        return self.order[0][2] if self.order else None
+
+    @property
+    def turn(self) -> _Waiting | None:
+        """Whose run may start as soon as there is a place."""
+        first = self.first
+        free = not self.running or self.schedule.overlap is Overlap.ALLOW
+        return first if first is not None and first.due and free else None
+
     def active(self) -> str:
         """What a slot that comes now finds: empty where there is nothing."""
         if self.running:
             return f"the run of {min(self.running)} is still going"
-        return f"the run of {min(self.waiting)} has not started yet" if self.waiting else ""
+        return f"the run of {self.first.slot} has not started yet" if self.first else ""
+
+    def replacement(self, waiting: _Waiting) -> Slot | None:
+        """The latest slot that takes the place of one that waits."""
+        if self.schedule.overlap is not Overlap.REPLACE:
+            return None
+        later = (each.slot for each in self.waiting.values() if not each.queued and each.slot > waiting.slot)
+        return max(later, default=None)
 
 
 class Scheduler:
@@ -113,7 +143,7 @@ class Scheduler:
         self._lines: dict[str, _Line] = {}
         self._numbers = itertools.count()
         self._upcoming: list[tuple[datetime, str]] = []
-        self._ready: list[tuple[Slot, int, _Waiting]] = []
+        self._ready: list[tuple[datetime, int, _Waiting]] = []
         self._timers: list[tuple[datetime, int, _Waiting]] = []
         self._stopped = False
         self.running = 0
@@ -129,18 +159,12 @@ class Scheduler:
         """
         line = self._lines.get(name)
         decisions = self._due(name, line, now) if line else []
-        if line and line.schedule == schedule and not line.removed:
-            return decisions
-        table = Timetable.of(schedule)
-        decided = since if line is None and since is not None else now
-        if line is None:
-            line = self._lines[name] = _Line(schedule, table, decided, table.next(decided))
-        else:
-            line.schedule, line.table, line.decided, line.upcoming = schedule, table, decided, table.next(decided)
-            line.removed = False
-        decisions += self._catch_up(name, line, now, now)
-        self._await(name, line)
-        return decisions
+        if line is None or line.removed is not None or line.schedule != schedule:
+            line = self._lines[name] = self._line(schedule, line, now, since)
+            decisions += self._catch_up(name, line, now, now)
+            self._await(name, line)
+            self._offer(line)
+        return decisions + self._launch(now)
 
     def remove(self, name: str, reason: str, now: datetime) -> list[Decision]:
         """Schedule a pipeline no longer: what waits is skipped, what runs goes on."""
@@ -148,17 +172,24 @@ class Scheduler:
         if line is None:
             return []
         decisions = self._due(name, line, now)
-        line.removed, line.upcoming = True, None
-        decisions += [self._settle(each, Outcome.SKIPPED, reason) for each in list(line.waiting.values())]
+        line.removed, line.upcoming = reason, None
+        claimed = [waiting for waiting in line.waiting.values() if waiting.claimed]
+        decisions += [self._settle(waiting, Outcome.SKIPPED, reason) for waiting in claimed]
         self._forget(name, line)
-        return decisions
+        return decisions + self._launch(now)
 
     def restore(self, slot: Slot, now: datetime, *, begun: bool) -> list[Decision]:
-        """Take up a slot that was claimed before and has come to no end; a deadline is for what has not `begun`."""
+        """Take up a slot that was claimed before and has come to no end; a deadline is for what has not `begun`.
+
+        The slots of a pipeline are to be restored in their order, after it is put.
+        """
         line = self._lines[slot.pipeline]
-        waiting = _Waiting(slot, now, None if begun else _deadline(slot, line.schedule), claimed=True)
-        line.waiting[slot] = waiting
-        return self._enqueue(waiting, now)
+        if slot in line.running:
+            return []
+        waiting = line.waiting.get(slot) or self._wait(_Waiting(slot, now, _deadline(slot, line.schedule)), line)
+        if begun:
+            waiting.deadline = None
+        return [*self._admit(waiting, line, now), *self._launch(now)]
 
     # What happens
 
@@ -169,6 +200,7 @@ class Scheduler:
             at, name = heapq.heappop(self._upcoming)
             line = self._lines.get(name)
             if line and line.upcoming == at:
+                line.awaited = None
                 decisions += self._due(name, line, now)
         while self._timers and self._timers[0][0] <= now:
             waiting = heapq.heappop(self._timers)[2]
@@ -178,41 +210,45 @@ class Scheduler:
 
     def claimed(self, slot: Slot, now: datetime, *, won: bool, busy: bool = False) -> list[Decision]:
         """A claim that was to wait was won or lost; `busy`: another daemon has a run of this pipeline under way."""
-        line = self._lines[slot.pipeline]
-        waiting = line.waiting[slot]
+        line = self._lines.get(slot.pipeline)
+        waiting = line.waiting.get(slot) if line else None
+        if line is None or waiting is None or waiting.claimed:
+            return []
+        decisions: list[Decision] = []
+        if not waiting.queued and (waiting.deadline is None or now <= waiting.deadline):
+            decisions += self._stop_earlier(slot, line)
         if not won:
             self._drop(waiting)
-            self._forget(slot.pipeline, line)
-            return []
-        waiting.claimed = True
-        if busy and line.schedule.overlap is Overlap.SKIP:
-            return [self._settle(waiting, Outcome.SKIPPED, "a run of it is still going elsewhere")]
-        if line.removed:
-            settled = self._settle(waiting, Outcome.SKIPPED, "it is no longer scheduled")
-            self._forget(slot.pipeline, line)
-            return [settled]
-        if line.schedule.overlap is Overlap.REPLACE and (latest := max(line.waiting)) != slot:
-            return [self._settle(waiting, Outcome.SUPERSEDED, _replaced_by(latest))]
-        return self._enqueue(waiting, now)
+        elif busy and line.schedule.overlap is Overlap.SKIP and not waiting.queued:
+            decisions.append(self._settle(waiting, Outcome.SKIPPED, "a run of it is still going elsewhere"))
+        else:
+            decisions += self._admit(waiting, line, now)
+        self._forget(slot.pipeline, line)
+        return decisions + self._launch(now)
 
     def ended(self, slot: Slot, now: datetime) -> list[Decision]:
         """The run of a slot has ended, or could not begin."""
-        line = self._lines[slot.pipeline]
+        line = self._lines.get(slot.pipeline)
+        if line is None or slot not in line.running:
+            return []
         line.running.discard(slot)
         line.stopping.discard(slot)
         self.running -= 1
-        for waiting in line.parked:
-            self._push(waiting)
-        line.parked = []
+        self._offer(line)
         self._forget(slot.pipeline, line)
         return self._launch(now)
 
     def rewind(self, now: datetime) -> None:
         """The clock was set back: slots that have not been claimed are due when their moment comes again."""
         for name, line in self._lines.items():
-            if not line.removed and line.decided > now:
+            if line.removed is None and line.decided > now:
                 line.decided, line.upcoming = now, line.table.next(now)
                 self._await(name, line)
+            for waiting in line.waiting.values():
+                # What was due already does not wait for its moment once more.
+                waiting.start_at = min(waiting.start_at, now + line.schedule.jitter)
+                if waiting.claimed and not waiting.due:
+                    self._wake(waiting.start_at, waiting)
 
     def stop(self) -> None:
         """From now on nothing starts."""
@@ -233,7 +269,7 @@ class Scheduler:
 
     def is_scheduled(self, name: str) -> bool:
         """Whether the pipeline has a schedule."""
-        return name in self._lines and not self._lines[name].removed
+        return name in self._lines and self._lines[name].removed is None
 
     def upcoming(self, name: str) -> datetime | None:
         """The pipeline's next slot."""
@@ -243,7 +279,10 @@ class Scheduler:
 
     def _due(self, name: str, line: _Line, now: datetime) -> list[Decision]:
         """Decide on the slots up to now."""
-        decisions = list(self._catch_up(name, line, now - ON_TIME, now))
+        decisions: list[Decision] = []
+        if line.upcoming is not None and line.upcoming <= now - ON_TIME:
+            seen_in_time = ON_TIME if line.schedule.catchup is Catchup.NONE else timedelta()
+            decisions += self._catch_up(name, line, now - seen_in_time, now)
         while line.upcoming is not None and line.upcoming <= now:
             slot = Slot(name, line.upcoming)
             line.decided, line.upcoming = line.upcoming, line.table.next(line.upcoming)
@@ -274,9 +313,11 @@ class Scheduler:
 
     def _come(self, slot: Slot, line: _Line, now: datetime, *, queued: bool = False) -> Iterator[Decision]:
         """Decide on a slot that has come; `queued` where it is to wait for those before it whatever the overlap."""
+        if slot in line.waiting or slot in line.running:
+            return  # the clock was set back, and it comes again
         deadline = _deadline(slot, line.schedule)
         if deadline is not None and now > deadline:
-            yield Claim(slot, Outcome.MISSED, _too_late(line.schedule))
+            yield Claim(slot, Outcome.MISSED, _too_late(slot, deadline))
             return
         active = line.active()
         if active and line.schedule.overlap is Overlap.SKIP and not queued:
@@ -285,17 +326,22 @@ class Scheduler:
         if len(line.waiting) >= MOST_QUEUED:
             yield Claim(slot, Outcome.SKIPPED, f"{MOST_QUEUED} slots of this pipeline are waiting already")
             return
-        if line.schedule.overlap is Overlap.REPLACE and not queued:
-            yield from self._replace(slot, line)
-        line.waiting[slot] = _Waiting(slot, slot.at + _jitter(slot, line.schedule.jitter), deadline)
+        waiting = _Waiting(slot, _start_at(slot, line.schedule), deadline, queued)
+        yield from self._supersede(self._wait(waiting, line), line)
         yield Claim(slot, Outcome.WAITING)
 
-    def _replace(self, slot: Slot, line: _Line) -> Iterator[Decision]:
-        """Make way for a slot."""
-        for waiting in list(line.waiting.values()):
-            if waiting.claimed:
-                yield self._settle(waiting, Outcome.SUPERSEDED, _replaced_by(slot))
-        for each in sorted(line.running - line.stopping):
+    def _supersede(self, newcomer: _Waiting, line: _Line) -> Iterator[Decision]:
+        """Let a slot take the place of those that wait and are claimed; the others give way when they are."""
+        if newcomer.queued or line.schedule.overlap is not Overlap.REPLACE:
+            return
+        for waiting in [each for each in line.waiting.values() if each.claimed and each.slot < newcomer.slot]:
+            yield self._settle(waiting, Outcome.SUPERSEDED, _replaced_by(newcomer.slot))
+
+    def _stop_earlier(self, slot: Slot, line: _Line) -> Iterator[Decision]:
+        """Make way for a slot whose claim has been answered, by whoever has won it."""
+        if line.removed is not None or line.schedule.overlap is not Overlap.REPLACE:
+            return
+        for each in sorted(each for each in line.running - line.stopping if each < slot):
             line.stopping.add(each)
             yield Stop(each, _replaced_by(slot))
 
@@ -306,41 +352,55 @@ class Scheduler:
         decisions: list[Decision] = []
         while self._ready and not self._stopped and self.running < self._most_at_once:
             waiting = heapq.heappop(self._ready)[2]
+            waiting.offered = False
             if not waiting.gone:
                 decisions += self._turn(waiting, self._lines[waiting.slot.pipeline], now)
         return decisions
 
-    def _turn_later(self, waiting: _Waiting, now: datetime) -> Iterator[Decision]:
-        """A slot's own moment has come: that from which on it may start, or after which it may not."""
-        if waiting.claimed and waiting.deadline is not None and now > waiting.deadline:
-            yield self._settle(waiting, Outcome.MISSED, _too_late(self._lines[waiting.slot.pipeline].schedule))
-        elif waiting.claimed:
-            self._push(waiting)
-
     def _turn(self, waiting: _Waiting, line: _Line, now: datetime) -> Iterator[Decision]:
-        """It is a slot's turn."""
+        """There is a place for the run of a slot."""
         if waiting.deadline is not None and now > waiting.deadline:
-            yield self._settle(waiting, Outcome.MISSED, _too_late(line.schedule))
-        elif line.running and line.schedule.overlap is not Overlap.ALLOW:
-            line.parked.append(waiting)
-        else:
-            self._drop(waiting)
+            yield self._settle(waiting, Outcome.MISSED, _too_late(waiting.slot, waiting.deadline))
+        elif line.turn is waiting:
             line.running.add(waiting.slot)
             self.running += 1
+            self._drop(waiting)
             yield Start(waiting.slot)
 
-    def _enqueue(self, waiting: _Waiting, now: datetime) -> list[Decision]:
-        """Let a slot that is claimed have its turn, once its moment has come."""
-        if waiting.deadline is not None:
-            heapq.heappush(self._timers, (waiting.deadline + _INSTANT, next(self._numbers), waiting))
-        if waiting.start_at > now:
-            heapq.heappush(self._timers, (waiting.start_at, next(self._numbers), waiting))
-            return []
-        self._push(waiting)
-        return self._launch(now)
+    def _turn_later(self, waiting: _Waiting, now: datetime) -> Iterator[Decision]:
+        """A slot's own moment has come: that from which on it may start, or after which it may not."""
+        line = self._lines[waiting.slot.pipeline]
+        if waiting.deadline is not None and now > waiting.deadline:
+            yield self._settle(waiting, Outcome.MISSED, _too_late(waiting.slot, waiting.deadline))
+        elif waiting.start_at <= now:
+            waiting.due = True
+            self._offer(line)
 
-    def _push(self, waiting: _Waiting) -> None:
-        heapq.heappush(self._ready, (waiting.slot, next(self._numbers), waiting))
+    def _admit(self, waiting: _Waiting, line: _Line, now: datetime) -> Iterator[Decision]:
+        """Let a slot that is claimed have its turn once its moment has come, if nothing has come between."""
+        waiting.claimed = True
+        if line.removed is not None:
+            yield self._settle(waiting, Outcome.SKIPPED, line.removed)
+        elif later := line.replacement(waiting):
+            yield self._settle(waiting, Outcome.SUPERSEDED, _replaced_by(later))
+        else:
+            if waiting.deadline is not None:
+                self._wake(waiting.deadline + _INSTANT, waiting)
+            if waiting.start_at > now:
+                self._wake(waiting.start_at, waiting)
+            yield from self._turn_later(waiting, now)
+
+    def _wait(self, waiting: _Waiting, line: _Line) -> _Waiting:
+        line.waiting[waiting.slot] = waiting
+        heapq.heappush(line.order, (waiting.slot.at, next(self._numbers), waiting))
+        return waiting
+
+    def _offer(self, line: _Line) -> None:
+        """Put up the one whose turn it is for a place: the earliest slot of all pipelines gets the next."""
+        waiting = line.turn
+        if waiting is not None and not waiting.offered:
+            waiting.offered = True
+            heapq.heappush(self._ready, (waiting.slot.at, next(self._numbers), waiting))
 
     def _settle(self, waiting: _Waiting, outcome: Outcome, reason: str) -> Settle:
         self._drop(waiting)
@@ -350,14 +410,31 @@ class Scheduler:
         waiting.gone = True
         line = self._lines[waiting.slot.pipeline]
         line.waiting.pop(waiting.slot, None)
+        self._offer(line)
+
+    def _line(self, schedule: Schedule, before: _Line | None, now: datetime, since: datetime | None) -> _Line:
+        """A pipeline with its schedule from now on, or else from where its last slots were decided."""
+        table = Timetable.of(schedule)
+        # What was decided on before the clock was set back is claimed, and may well come again.
+        decided = min(since or now, now) if before is None else now
+        line = _Line(schedule, table, decided, table.next(decided))
+        if before is not None:
+            line.awaited = before.awaited
+            line.waiting, line.order = before.waiting, before.order
+            line.running, line.stopping = before.running, before.stopping
+        return line
 
     def _await(self, name: str, line: _Line) -> None:
-        if line.upcoming is not None:
+        if line.upcoming is not None and line.upcoming != line.awaited:
+            line.awaited = line.upcoming
             heapq.heappush(self._upcoming, (line.upcoming, name))
+
+    def _wake(self, at: datetime, waiting: _Waiting) -> None:
+        heapq.heappush(self._timers, (at, next(self._numbers), waiting))
 
     def _forget(self, name: str, line: _Line) -> None:
         """Let go of a pipeline that is not scheduled any more and has come to rest."""
-        if line.removed and line.at_rest:
+        if line.removed is not None and line.at_rest:
             del self._lines[name]
 
 
@@ -378,13 +455,18 @@ def _deadline(slot: Slot, schedule: Schedule) -> datetime | None:
     return slot.at + schedule.deadline if schedule.deadline is not None else None
 
 
+def _start_at(slot: Slot, schedule: Schedule) -> datetime:
+    """When it may start: half of the deadline is left for what makes it late by accident."""
+    longest = schedule.jitter if schedule.deadline is None else min(schedule.jitter, schedule.deadline / 2)
+    return slot.at + _jitter(slot, longest)
+
+
 def _replaced_by(slot: Slot) -> str:
     return f"the slot of {slot} takes its place"
 
 
-def _too_late(schedule: Schedule) -> str:
-    assert schedule.deadline is not None  # noqa: S101 - only then is anything too late
-    return f"it is later than its deadline of {format_duration(schedule.deadline)}"
+def _too_late(slot: Slot, deadline: datetime) -> str:
+    return f"it is later than its deadline of {format_duration(deadline - slot.at)}"
 
 
 def _jitter(slot: Slot, longest: timedelta) -> timedelta:

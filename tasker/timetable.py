@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, timedelta
+from heapq import merge
+from itertools import groupby, islice, takewhile
 from typing import TYPE_CHECKING
 
 from tasker.cron import Cron, timezone
@@ -68,9 +70,6 @@ class Timetable:
 
     def _first(self, after: datetime, until: datetime) -> list[datetime]:
         """The first slots of a stretch, one more than `_MOST` where there are more."""
-        slots: list[datetime] = []
-        slot = self.next(after)
-        while slot is not None and slot <= until and len(slots) <= _MOST:
-            slots.append(slot)
-            slot = self.next(slot)
-        return slots
+        each = ((slot.astimezone(UTC) for slot in cron.moments(after, self.zone)) for cron in self.crons)
+        once = (slot for slot, _ in groupby(merge(*each)))
+        return list(islice(takewhile(lambda slot: slot <= until, once), _MOST + 1))
