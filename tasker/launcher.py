@@ -160,12 +160,15 @@ class Launcher:
             self._stop = stop
             self._selector.register(self._down, selectors.EVENT_READ, self._on_messages)
             self._selector.register(stop, selectors.EVENT_READ, self._on_signal)
-            faults = tuple(self._project.catalogue.discovery.faults)
-            modules = {name: code_files(registry.get(name)) for name in registry.registered()}
-            self._tell(Ready(faults=faults, task_modules=modules))
+            self._tell(Ready(faults=tuple(self._project.catalogue.discovery.faults), task_modules=self._task_modules()))
             while self._children or not (self._retiring or self._ending):
                 self._turn()
         return 0
+
+    def _task_modules(self) -> dict[str, tuple[str, ...]]:
+        """Of each task that can be used, the files that hold its code."""
+        lost = self._project.catalogue.discovery.lost
+        return {name: code_files(registry.get(name)) for name in registry.registered() if name not in lost}
 
     def _import(self, catalogue: Catalogue) -> None:
         """Import the tasks, and what every run and validation would import otherwise."""

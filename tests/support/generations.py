@@ -44,7 +44,8 @@ class Listener:
 
     def until(self, kind: type[_Kind], **facts: Any) -> _Kind:
         """The next message of this kind and with these facts."""
-        return self._next(lambda each: isinstance(each, kind) and _has(each, facts))
+        found: _Kind = self._next(lambda each: isinstance(each, kind) and _has(each, facts))
+        return found
 
     def until_fact(self, event: str, **facts: Any) -> Fact:
         """The next such fact of a run."""
@@ -91,8 +92,8 @@ class Listener:
                     return message
             self._poll.poll(1000)
             self.heard += self.generation.receive()
-        message = f"it did not come: {self.heard}"
-        raise AssertionError(message)
+        error = f"it did not come: {self.heard}"
+        raise AssertionError(error)
 
 
 def _has(record: Any, facts: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasker import channel
-from tasker.channel import LARGEST_MESSAGE, Receiver, Sender, TooLargeError
+from tasker.channel import LARGEST_MESSAGE, Outbox, Receiver, Sender, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,3 +138,47 @@ def test_a_fork_sends_over_the_same_channel(ends: tuple[Receiver, Sender]) -> No
     os.waitpid(child, 0)
     sender.send({"by": "parent"})
     assert list(receiver.receive()) == [{"by": "child"}, {"by": "parent"}]
+
+
+def test_an_outbox_keeps_what_there_is_no_room_for_and_sends_it_in_order() -> None:
+    receiving, sending = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    outbox, receiver = Outbox(sending, 1 << 24), Receiver(receiving, 1 << 24)
+    messages = [{"number": number, "text": "x" * 1_000_000} for number in range(5)]
+    for message in messages:
+        outbox.put(message)
+    assert outbox
+    arrived: list[dict[str, Any]] = []
+    while outbox:
+        arrived += receiver.receive()
+        outbox.flush()
+    assert [*arrived, *receiver.receive()] == messages
+    receiver.close()
+    outbox.close()
+
+
+def test_an_outbox_keeps_nothing_for_who_is_gone() -> None:
+    receiving, sending = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    outbox = Outbox(sending)
+    for _ in range(100):
+        outbox.put({"text": "x" * 30_000})
+    receiving.close()
+    outbox.flush()
+    assert not outbox
+    outbox.close()
+
+
+def test_a_channel_takes_messages_as_large_as_it_is_told() -> None:
+    receiver, sender = channel.pair(100)
+    sender.send({"text": "x" * 80})
+    with pytest.raises(TooLargeError):
+        sender.send({"text": "x" * 100})
+    assert len(list(receiver.receive())) == 1
+    receiver.close()
+    sender.close()
+
+
+def test_a_message_that_a_killed_process_broke_off_does_not_spoil_one_of_the_next_of_that_id() -> None:
+    first, second = Sender(socket.socket()), Sender(socket.socket())
+    assert next(first._numbers) != next(second._numbers)
+    first.close()
+    second.close()

@@ -254,3 +254,20 @@ def test_a_copy_of_a_file_of_tasks_is_that_file_again(tasks: Path) -> None:
     found = catalogue(installed, tasks)
     assert found.discovery.faults == []
     assert found.broken("hello") is None
+
+
+def test_each_module_is_told_of_before_it_is_imported(tasks: Path) -> None:
+    file = write(tasks, "hello.py", GOOD.format(name="Hello"))
+    told: list[str] = []
+    Catalogue(registry, [tasks], importing=told.append).load_folders()
+    assert told == [str(file)]
+
+
+def test_a_module_that_is_refused_is_not_imported_and_costs_what_it_seems_to_define(tasks: Path) -> None:
+    file = write(tasks, "hello.py", "raise SystemExit\nclass Hello(Task): ...")
+    found = Catalogue(registry, [tasks], refused={str(file): "it ended the process"})
+    found._installed_loaded = True
+    fault = found.broken("hello")
+    assert fault is not None
+    assert (fault.code, fault.message) == ("broken-task", "it ended the process")
+    assert fault.place.file == str(file)
