@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from support import postgres
 
 from tasker import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 settings.register_profile("explore", deadline=None)  # a busy machine is no fault of the code
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
@@ -36,3 +38,29 @@ def _registry_as_it_was() -> Iterator[None]:
     registry._tasks.update(before)
     for name in [name for name in sys.modules if name.startswith("tasker_tasks_") and name not in modules]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server for all tests of this process."""
+    reason = postgres.missing()
+    if reason:
+        pytest.skip(reason)
+    with postgres.server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: postgres.Server) -> str:
+    """The URL of a database that holds nothing of tasker's yet."""
+    postgres_server.empty()
+    return postgres_server.url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a history may be kept: a state folder, and a server."""
+    if request.param == "sqlite":
+        return str(tmp_path / "state")
+    url: str = request.getfixturevalue("postgres_url")
+    return url

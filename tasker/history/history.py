@@ -10,6 +10,7 @@ from tasker.history import log, observation, pipelines, presence, runs, slots
 from tasker.history.migration import bring_up_to_date, check, version_of
 from tasker.history.model import Orphan, RunRecord, RunStatus
 from tasker.history.retention import pruned
+from tasker.history.runs import Process
 from tasker.history.sqlite import SqliteDatabase, SqliteReader
 from tasker.history.urls import is_url
 
@@ -132,9 +133,9 @@ class History:
         me, clock = self._daemon, self._database.now()
         with self.transaction():
             self._database.take_turns()
-            hosts = presence.bury(self._database, me, clock, alone=self.exclusive)
+            presence.bury(self._database, me, clock, alone=self.exclusive)
             taken = runs.take_over(self._database, me.id, now or clock)
-            return [Orphan(run, same_host=hosts.get(run.daemon) == me.host) for run in taken]
+            return [Orphan(run, same_host=run.host == me.host) for run in taken]
 
     @property
     def _daemon(self) -> DaemonRecord:
@@ -159,7 +160,7 @@ class History:
     def begin(self, run_id: str, pid: int, pid_started: int, at: datetime) -> None:
         """A run has a process: it is running, its slot `RAN`."""
         with self.transaction():
-            runs.begin(self._database, run_id, pid, pid_started, at)
+            runs.begin(self._database, run_id, Process(self._daemon.host, pid, pid_started), at)
 
     def end(self, run_id: str, status: RunStatus, error: str | None, at: datetime) -> bool:
         """A run has ended, by whatever told so first; whether this did. What was left of its steps is interrupted."""

@@ -105,6 +105,8 @@ class RunRecord:
     """Seconds from the slot to the start."""
     pid: int | None = None
     pid_started: int | None = None
+    host: str | None = None
+    """Where `pid` means its process."""
     resumed_from: str | None = None
     """The id of the run that this one goes on with."""
     resumption: int = 0

@@ -122,12 +122,13 @@ class PostgresDatabase:
 
     def found(self) -> None:
         """Make the schema, unless somebody with more rights has."""
-        if not self.rows("SELECT to_regnamespace(:name) AS found", name=SCHEMA)[0]["found"]:
+        if not self.rows("SELECT 1 FROM pg_namespace WHERE nspname = :name", name=SCHEMA):
             self.change(f"CREATE SCHEMA {SCHEMA}")
 
     def has(self, table: str) -> bool:
-        """Whether there is such a table."""
-        return bool(self.rows("SELECT to_regclass(:name) AS found", name=f"{SCHEMA}.{table}")[0]["found"])
+        """Whether there is such a table, by the catalogue itself: `to_regclass` may answer from before a lock."""
+        statement = "SELECT 1 FROM pg_tables WHERE schemaname = :schema AND tablename = :table"
+        return bool(self.rows(statement, schema=SCHEMA, table=table))
 
     def tidy(self) -> None:
         """The server does that by itself."""

@@ -65,13 +65,12 @@ def leave(database: Database, me: DaemonRecord) -> None:
     database.change("DELETE FROM daemons WHERE id = :id", id=me.id)
 
 
-def bury(database: Database, me: DaemonRecord, now: datetime, *, alone: bool) -> dict[str, str]:
-    """Strike dead daemons off the list; the hosts of all that were on it. Alone, every other one is dead."""
+def bury(database: Database, me: DaemonRecord, now: datetime, *, alone: bool) -> None:
+    """Strike dead daemons off the list; for one that is alone every other one is dead."""
     listed = [*map(rows.daemon, database.rows(f"SELECT {rows.listed(rows.DAEMON)} FROM daemons"))]  # noqa: S608
     for each in listed:
         if each.id != me.id and (alone or _is_dead(each, me, now)):
             database.change("DELETE FROM daemons WHERE id = :id", id=each.id)
-    return {each.id: each.host for each in listed}
 
 
 def _is_dead(daemon: DaemonRecord, me: DaemonRecord, now: datetime) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasker.history import rows, slots
 from tasker.history.database import clean
@@ -29,13 +29,20 @@ def one(database: Database, run_id: str) -> RunRecord | None:
     return rows.run(found[0]) if found else None
 
 
-def begin(database: Database, run_id: str, pid: int, pid_started: int, at: datetime) -> None:
+class Process(NamedTuple):
+    """A process of one host."""
+
+    host: str
+    pid: int
+    pid_started: int
+
+
+def begin(database: Database, run_id: str, process: Process, at: datetime) -> None:
     """A run has a process."""
     database.change(
-        "UPDATE runs SET pid = :pid, pid_started = :pid_started WHERE id = :run_id",
+        "UPDATE runs SET host = :host, pid = :pid, pid_started = :pid_started WHERE id = :run_id",
         run_id=run_id,
-        pid=pid,
-        pid_started=pid_started,
+        **process._asdict(),
     )
     run = one(database, run_id)
     if run is not None:

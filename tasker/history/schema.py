@@ -54,6 +54,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             late_s DOUBLE PRECISION,
             pid BIGINT,
             pid_started BIGINT,
+            host {text},
             resumed_from {text},
             resumption BIGINT NOT NULL DEFAULT 0,
             lines_dropped BIGINT NOT NULL DEFAULT 0,

@@ -52,7 +52,6 @@ class SqliteDatabase:
                 raise UnfitError(_not_there(folder))
             self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
             self._connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
-            self._inode = self.path.stat().st_ino
         self._holds = False
         try:
             self._prepare()
@@ -69,14 +68,19 @@ class SqliteDatabase:
             f"journal_size_limit = {_LOG_LEFT}",
         ):
             self.rows(f"PRAGMA {pragma}")
+        self._inode = self.path.stat().st_ino
+        self._take_lock()
 
-    @property
-    def exclusive(self) -> bool:
-        """Whether this holds the folder's lock, which it takes as soon as it is free."""
+    def _take_lock(self) -> None:
         if not self._holds and self._lock is not None:
             with suppress(OSError):
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._holds = True
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether this holds the folder's lock, which it takes as soon as it is free."""
+        self._take_lock()
         return self._holds
 
     @property

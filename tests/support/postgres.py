@@ -54,6 +54,13 @@ class Server:
         """Stop it, as a crash or in order."""
         self._run("pg_ctl", "stop", "-w", "-m", how, "-D", str(self._data))
 
+    def empty(self) -> None:
+        """Drop what tasker keeps in its database."""
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA IF EXISTS tasker CASCADE")
+
     def _run(self, command: str, *arguments: str) -> None:
         words = [*_as(self._user), str(self._binaries / command), *arguments]
         # pg_ctl's server keeps the descriptors that it inherits: a pipe would never end.
