@@ -1,112 +1,103 @@
-"""Folders, and all below them, watched by watchdog: it hints that something happened, and does not say what."""
+"""Folders, and all below them, watched by inotify: it hints that something happened, and does not say what.
+
+Of watchdog, only what reads the kernel's events is used. Its observers keep account of folders that come, go and move,
+lose it when one moves out of sight, and hold back each rename for half a second. Here nothing is kept account of: where
+folders have come or gone, the watch is no longer whole, and is begun anew.
+"""
 
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from watchdog.events import (
-    EVENT_TYPE_CREATED,
-    EVENT_TYPE_MOVED,
-    DirAttribEvent,
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileAttribEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
-from watchdog.utils import BaseThread
+from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyFD, Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-_EVENTS: list[type[FileSystemEvent]] = [
-    DirAttribEvent,
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileAttribEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-]
-"""Not that a file was read, which whoever looks after a hint does; nor that a folder holds another file by now."""
+    from watchdog.observers.inotify_c import InotifyEvent, WatchDescriptor
+
+MOST_FOLDERS = 20_000
+"""Watches are kernel memory, and all that a user runs shares their number."""
+
+_CHANGES = Mask(
+    InotifyConstants.IN_MODIFY
+    | InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_ATTRIB
+    | InotifyConstants.IN_CREATE
+    | InotifyConstants.IN_DELETE
+    | InotifyConstants.IN_MOVE
+    | InotifyConstants.IN_DELETE_SELF
+    | InotifyConstants.IN_MOVE_SELF
+    | InotifyConstants.IN_ONLYDIR
+)
+"""Not that a file was read, which is what whoever looks after a hint does."""
 
 
 class Inotify:
-    """The watch over some folders, as long as it holds. Raises `OSError` where the system has no room for it."""
+    """A watch over folders. Raises `OSError` where the system has no room for it."""
 
     def __init__(self, folders: Sequence[str], hint: Callable[[], None]) -> None:
-        before = set(threading.enumerate())
-        self._observer = Observer()
-        self._observer.start()
-        self._handlers = [_Handler(folder, hint) for folder in folders]
+        self._hint = hint
+        self._is_outgrown = False
+        self._events = InotifyFD()
+        self._events.start()
         try:
-            self._watch()
+            for folder in _below(folders):
+                # What is gone by now is no longer to be watched.
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    self._events.add_callback(os.fsencode(folder), _CHANGES, self, CallbackId(id(self)))
         except BaseException:
             self.stop()
             raise
-        self._threads = [each for each in set(threading.enumerate()) - before if isinstance(each, BaseThread)]
 
     def is_whole(self) -> bool:
-        """Whether it still sees everything: a thread of watchdog's ends with its folder, or by a mishap."""
-        try:
-            if any(handler.has_grown() for handler in self._handlers):
-                self._try_for_room()
-        except OSError:
-            return False
-        return all(thread.is_alive() for thread in self._threads)
+        """Whether it sees everything there is."""
+        return self._events.is_alive() and not self._is_outgrown
 
     def stop(self) -> None:
-        """End the watch, and its threads."""
-        self._observer.stop()
-        self._observer.join()
+        """End the watch."""
+        self._events.stop()
+        self._events.join()
 
-    def _watch(self) -> None:
-        for handler in self._handlers:
-            # What is gone by now is no longer to be watched.
-            with suppress(FileNotFoundError, NotADirectoryError):
-                self._observer.schedule(handler, handler.folder, recursive=True, event_filter=_EVENTS)
-        self._try_for_room()
-
-    def _try_for_room(self) -> None:
-        """Raise `OSError` where one more folder could not be watched: of folders in folders watchdog tells nobody."""
-        self._observer.unschedule(self._observer.schedule(FileSystemEventHandler(), "/", event_filter=_EVENTS[:1]))
-
-
-class _Handler(FileSystemEventHandler):
-    """Makes hints of watchdog's events in one folder."""
-
-    def __init__(self, folder: str, hint: Callable[[], None]) -> None:
-        self.folder = folder
-        self._hint = hint
-        self._grown = False
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        """Pass it on, unless it is about what nobody reads: a tool's notes, a cache, a database that is at work."""
-        if event.is_directory and event.event_type in (EVENT_TYPE_CREATED, EVENT_TYPE_MOVED):
-            self._grown = True
-        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
-        if not all(map(self._is_noise, paths)):
+    def on_event(self, event: InotifyEvent) -> None:
+        """Take an event of the kernel's, in watchdog's thread."""
+        name = os.fsdecode(event.name)
+        if not _is_noise(name):
+            self._is_outgrown |= event.is_directory and (name != "" or not event.is_attrib)
             self._hint()
 
-    def has_grown(self) -> bool:
-        """Whether there are folders in it that were not there when this was last asked."""
-        grown, self._grown = self._grown, False
-        return grown
+    def on_watch_deleted(self, _: WatchDescriptor) -> None:
+        """Take that a folder is gone, or what was mounted there; an event has said so before."""
+        self._is_outgrown = True
 
-    def _is_noise(self, path: str) -> bool:
-        """Whether it is hidden, or compiled; two dots are a ConfigMap's."""
-        names = path.removeprefix(self.folder).split("/")
-        return any(name == "__pycache__" or (name.startswith(".") and not name.startswith("..")) for name in names)
+    def on_queue_overflow(self) -> None:
+        """Take that events were lost, which may have been about folders."""
+        self._is_outgrown = True
+        self._hint()
+
+
+def _is_noise(name: str) -> bool:
+    """Whether nobody reads it: it is hidden, a tool's or a database's, or compiled. Two dots are a ConfigMap's."""
+    return name == "__pycache__" or (name.startswith(".") and not name.startswith(".."))
+
+
+def _below(roots: Sequence[str]) -> Iterator[str]:
+    """The folders that may be read, and those in them, each once.
+
+    A folder is opened, answered, to be watched, and only then listed, so that what comes later tells of itself.
+    """
+    waiting, seen = list(reversed(roots)), set[tuple[int, int]]()
+    while waiting and len(seen) < MOST_FOLDERS:
+        folder = waiting.pop()
+        with suppress(OSError), os.scandir(folder) as entries:
+            found = os.stat(folder)  # noqa: PTH116 - of hundreds
+            if (identity := (found.st_dev, found.st_ino)) not in seen:
+                seen.add(identity)
+                yield folder
+                waiting += [each.path for each in entries if _is_folder(each)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False) and not _is_noise(entry.name)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from errno import EMFILE, ENOSPC
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from tasker.inotify import Inotify
 from tasker.mounts import file_system, is_remote, mount_table
 
 if TYPE_CHECKING:
@@ -50,8 +49,8 @@ class Pace:
     """After the last of hints that come in quick succession, they are told."""
     longest_s: float = 0.3
     """After the first of them, however they come."""
-    check_s: float = 0.2
-    """Between looks at the folders themselves: one that is replaced tells nobody, and watchdog is late with renames."""
+    check_s: float = 0.5
+    """Between looks at the folders themselves: one that another is put in the place of may tell nobody."""
     sweep_s: float = 10.0
     """Between calls without a hint, for what inotify does not see: what links lead to, and events that were lost."""
     poll_s: float = 2.0
@@ -84,6 +83,12 @@ class Hints:
         self._first = None
 
 
+def _inotify(folders: Sequence[str], hint: Callable[[], None]) -> Observation:
+    from tasker.inotify import Inotify  # noqa: PLC0415 - who polls needs no watchdog
+
+    return Inotify(folders, hint)
+
+
 class Watcher:
     """Watches folders, those that are not there yet included, and says when it is worth a `survey`.
 
@@ -102,7 +107,7 @@ class Watcher:
         troubled: Callable[[str], None],
         pace: Pace = Pace(),
         mounts: Callable[[], str] = mount_table,
-        observe: Callable[[Sequence[str], Callable[[], None]], Observation] = Inotify,
+        observe: Callable[[Sequence[str], Callable[[], None]], Observation] = _inotify,
     ) -> None:
         self._folders = tuple(folders)
         self._changed = changed
@@ -229,12 +234,12 @@ class Watcher:
         """Begin to observe; in words, what is in the way of that."""
         try:
             self._observation = self._observe([os.path.realpath(folder) for folder in self._folders], self._hint)
-        except (OSError, RuntimeError) as error:  # RuntimeError: there is no room for a thread
+        except Exception as error:  # noqa: BLE001 - whatever is in the way, polling does without it
             return _LIMITS.get(getattr(error, "errno", None) or 0, f"inotify cannot be had: {error}")
         self._reason = "inotify sees every change"
         return None
 
-    def _guard(self, act: Callable[[], None]) -> None:
+    def _guard(self, act: Callable[[], object]) -> None:
         """What goes wrong in one turn is told, and the next one comes."""
         try:
             act()

@@ -67,6 +67,11 @@ class Watching:
         self.wait_until(lambda: self.troubles)
         return self.troubles.pop(0)
 
+    def knows(self, *paths: Path) -> bool:
+        """Whether these were last found as they are now."""
+        now = survey(self.conf, self.tasks).files
+        return all(self.survey.files.get(str(path)) == now.get(str(path)) for path in paths)
+
 
 @contextmanager
 def watching(conf: Path, tasks: Sequence[Path] = (), **options: Any) -> Iterator[Watching]:

@@ -87,7 +87,7 @@ def test_where_inotify_serves_it_is_used(tmp_path: Path) -> None:
 
 def test_who_asks_for_polling_gets_it_and_no_word_of_trouble(tmp_path: Path) -> None:
     inotify = FakeInotify()
-    with watching(tmp_path, poll_s=0.01, observe=inotify) as at_work:
+    with watching(tmp_path, poll_s=0.01, pace=Pace(quiet_s=0), observe=inotify) as at_work:
         assert (at_work.watcher.mode, at_work.watcher.reason) == ("poll", "it was asked for")
         at_work.wait_for_calls(3)
     assert inotify.begun == []
@@ -96,7 +96,7 @@ def test_who_asks_for_polling_gets_it_and_no_word_of_trouble(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p"])
 def test_a_file_system_that_others_write_to_is_polled_and_the_reason_is_told(tmp_path: Path, kind: str) -> None:
-    inotify, pace = FakeInotify(), Pace(poll_s=0.01)
+    inotify, pace = FakeInotify(), Pace(quiet_s=0, poll_s=0.01)
     with watching(tmp_path, pace=pace, observe=inotify, mounts=mounted(tmp_path, kind)) as at_work:
         reason = f"{tmp_path} is on {kind}, and inotify does not see what others change there: looking every 0.01 s"
         assert (at_work.watcher.mode, at_work.watcher.reason) == ("poll", reason)
@@ -120,7 +120,7 @@ def test_a_file_system_that_others_write_to_is_polled_and_the_reason_is_told(tmp
 def test_where_inotify_cannot_be_had_it_polls_and_tells_what_would_mend_it(
     tmp_path: Path, error: Exception, words: str
 ) -> None:
-    with watching(tmp_path, pace=Pace(poll_s=0.01), observe=FakeInotify(error)) as at_work:
+    with watching(tmp_path, pace=Pace(quiet_s=0, poll_s=0.01), observe=FakeInotify(error)) as at_work:
         assert at_work.watcher.mode == "poll"
         at_work.wait_for_calls(3)
     assert at_work.troubles == [f"{words}: looking every 0.01 s"]
@@ -132,7 +132,7 @@ def test_a_folder_that_comes_to_be_on_another_file_system_is_watched_as_that_one
     def table() -> str:
         return mounted(folder, kinds[-1])()
 
-    pace = Pace(check_s=0.01, poll_s=0.01)
+    pace = Pace(quiet_s=0, check_s=0.01, poll_s=0.01)
     with watching(folder, pace=pace, observe=FakeInotify(), mounts=table) as at_work:
         assert at_work.watcher.mode == "inotify"
         kinds.append("nfs4")
@@ -154,7 +154,7 @@ def test_an_observation_that_is_no_longer_whole_is_begun_again(tmp_path: Path) -
 
 def test_where_it_cannot_be_begun_again_it_polls(tmp_path: Path) -> None:
     inotify = FakeInotify()
-    with watching(tmp_path, pace=Pace(check_s=0.01, poll_s=0.01), observe=inotify, mounts=str) as at_work:
+    with watching(tmp_path, pace=Pace(quiet_s=0, check_s=0.01, poll_s=0.01), observe=inotify, mounts=str) as at_work:
         inotify.error = OSError(ENOSPC, "x")
         inotify.begun[0].whole = False
         assert at_work.wait_for_trouble().startswith("no inotify watch is left")
@@ -182,7 +182,7 @@ def test_a_listener_that_fails_is_told_of_and_called_again(tmp_path: Path) -> No
         troubles.append(words)
         raise ValueError(words)
 
-    watcher = Watcher([tmp_path], fails, troubled=fails_too, poll_s=0.01)
+    watcher = Watcher([tmp_path], fails, troubled=fails_too, poll_s=0.01, pace=Pace(quiet_s=0))
     watcher.start()
     assert enough.wait(20)
     watcher.stop()
