@@ -17,13 +17,25 @@ if TYPE_CHECKING:
 DEFAULT_GRACE_S = 10.0
 """Seconds between asking a step to end and killing it: a third of what Kubernetes gives a pod."""
 
-HOOK_SHARE = 0.25
-"""The part of the grace period that hooks have in any case, and that they then have to end."""
+_HOOK_SHARE = 0.25
+"""The part of the grace period that each phase of hooks has in any case."""
+_HOOK_LEAST_S = 1.0
+"""Seconds that it has however short the grace period is."""
+
+
+def hooks_have_s(grace_s: float) -> float:
+    """Seconds that each phase of hooks has, though nothing is left of the grace period."""
+    return max(_HOOK_SHARE * grace_s, _HOOK_LEAST_S)
+
+
+def hooks_end_s(grace_s: float) -> float:
+    """Seconds that hooks whose time is over have to end, before they are killed."""
+    return _HOOK_SHARE * grace_s
 
 
 def longest_stop_s(grace_s: float) -> float:
     """Seconds in which a run that is asked to stop has ended: its steps, `on_failure` and `finally`, at their worst."""
-    return grace_s * (1 + 4 * HOOK_SHARE)
+    return grace_s + 2 * (hooks_have_s(grace_s) + hooks_end_s(grace_s))
 
 
 class Status(StrEnum):

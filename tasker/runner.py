@@ -28,7 +28,7 @@ from tasker.masking import Masker
 from tasker.order import Pass
 from tasker.pipeline import Phase
 from tasker.process import Leftovers
-from tasker.run import DEFAULT_GRACE_S, HOOK_SHARE, Run, Status, StepRun
+from tasker.run import DEFAULT_GRACE_S, Run, Status, StepRun, hooks_end_s, hooks_have_s
 from tasker.task import Context
 from tasker.worker import Job
 
@@ -408,9 +408,9 @@ class Runner:
         def end_hooks() -> None:
             if self._course.phase is phase:
                 status = Status.INTERRUPTED if self._stops else Status.FAILED
-                self._end_phase(status, reason, HOOK_SHARE * self._grace_s)
+                self._end_phase(status, reason, hooks_end_s(self._grace_s))
 
-        self._after(max(self._grace_ends - now, HOOK_SHARE * self._grace_s), end_hooks)
+        self._after(max(self._grace_ends - now, hooks_have_s(self._grace_s)), end_hooks)
 
     def _give_up(self, reason: str) -> None:
         """End everything at once."""

@@ -8,93 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import pytest
+from support.runs import Tasks, Watcher, run, step, stop_request
 from support.values import output
 
-from tasker import Task, TaskRegistry, linux
-from tasker.facts import Event, Fact
-from tasker.pipeline import LateArgument, OnFailure, Pipeline, Retry, Step
+from tasker import Task, linux
+from tasker.facts import Event
+from tasker.pipeline import LateArgument, OnFailure, Retry
 from tasker.run import Status, StepRun
-from tasker.runner import Occasion, Runner, StopRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tasker.run import Run
-
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
-class Tasks:
-    """Tasks of one test, each made from what its `run()` is to do."""
-
-    def __init__(self, **bodies: Callable[[Task], Any]) -> None:
-        self.registry = TaskRegistry()
-        for name, body in bodies.items():
-            task = type(name, (Task,), {"task_name": name, "run": lambda task, body=body: body(task)})
-            self.registry.register(task)
-
-
-class Watcher:
-    """Keeps the facts of a run, and does something at one."""
-
-    def __init__(self, *, at: str = "", do: Callable[[], Any] = lambda: None) -> None:
-        self.facts: list[Fact] = []
-        self._at, self._do = at, do
-
-    def __call__(self, fact: Fact) -> None:
-        self.facts.append(fact)
-        if fact.event == self._at:
-            self._do()
-
-    def events(self) -> list[str]:
-        return [fact.event for fact in self.facts]
-
-
-@contextmanager
-def stop_request() -> Iterator[StopRequest]:
-    stop = StopRequest()
-    yield stop
-    stop.close()
-
-
-def run(
-    folder: Path,
-    tasks: Tasks,
-    *steps: Step,
-    watcher: Watcher | None = None,
-    stop: StopRequest | None = None,
-    grace_s: float = 10,
-    secret: str = "",
-    environment: dict[str, str] | None = None,
-    done: dict[str, StepRun] | None = None,
-    resumed_from: str | None = None,
-) -> Run:
-    pipeline = Pipeline(name="p", steps=steps, secrets=frozenset({secret}))
-    occasion = Occasion(
-        run_id="r", slot=NOON, workspace=folder, environment=environment or {}, resumed_from=resumed_from
-    )
-    observers = [watcher] if watcher else []
-    with stop_request() as own:
-        runner = Runner(
-            pipeline,
-            occasion,
-            tasks=tasks.registry,
-            stop=stop or own,
-            observers=observers,
-            grace_s=grace_s,
-            done=done,
-        )
-        return runner.run()
-
-
-def step(name: str, **more: Any) -> Step:
-    return Step(id=more.pop("id", name), task=name, **more)
 
 
 def descriptors() -> int:
@@ -343,11 +268,8 @@ def test_what_a_run_before_has_done_is_not_done_again_and_hands_on_the_same(tmp_
         "reads": StepRun(step="reads", task="reads", status=Status.FAILED, error="out of luck"),
         "gone": StepRun(step="gone", task="hands", status=Status.SUCCEEDED),
     }
-    registry = TaskRegistry()
-    registry.register(type("Hands", (Task,), {"task_name": "hands", "run": lambda _: {"a": 2}}))
-    registry.register(type("Reads", (Task,), {"task_name": "reads", "run": lambda _, a: {"read": a}}))
-    tasks, watcher = Tasks(), Watcher()
-    tasks.registry = registry
+    tasks = Tasks(hands=lambda _: {"a": 2}).add("reads", lambda _, a: {"read": a})
+    watcher = Watcher()
     reads = step("reads", needs=("hands",), arguments={"a": LateArgument(output("hands", "a"), int)})
     ended = run(tmp_path, tasks, step("hands"), reads, watcher=watcher, done=before, resumed_from="r0")
     assert ended.steps[0] == before["hands"]
