@@ -6,6 +6,7 @@ hung up on; who asks when the house is full takes the place of whoever has been 
 
 from __future__ import annotations
 
+import os
 import re
 import select
 import selectors
@@ -33,6 +34,9 @@ LONGEST_REST = 1 << 20
 
 _REQUEST_LINE = re.compile(rb"([!-~]+) ([!-~]+) HTTP/1\.[0-9]\r?\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_LAST_PORT = 65535
+_QUEUE = 1024
+"""Clients that the kernel lets wait at the door: beyond that it lets them knock again a second later."""
 _CHUNK = 16 * 1024
 _BREATH_S = 0.1
 """How long to wait before accepting again where the machine has no room for a connection."""
@@ -95,9 +99,12 @@ class _Connection:
 class Server:
     """Answers GET and HEAD; `answer` is called with each path in the server's thread."""
 
-    def __init__(self, host: str, port: int, answer: Callable[[str], Answer]) -> None:
+    def __init__(
+        self, host: str, port: int, answer: Callable[[str], Answer], *, patience_s: float = PATIENCE_S
+    ) -> None:
         """Listen at once; raises `ListenError`."""
         self._answer = answer
+        self._patience_s = patience_s
         self._listener = _listener(host, port)
         self._waker, self._woken = socket.socketpair()
         self._selector = selectors.DefaultSelector()
@@ -119,12 +126,19 @@ class Server:
         host, port, *_ = self._listener.getsockname()
         return host, port
 
+    @property
+    def connections(self) -> int:
+        """How many clients there are."""
+        return len(self._connections)
+
     def start(self) -> None:
         """Begin to answer."""
         self._thread.start()
 
     def stop(self) -> None:
         """Answer no more, and let go of the port; takes at most a second."""
+        if self._stopping:
+            return
         self._stopping = True
         self._waker.send(b"\0")
         if self._thread.ident is not None:
@@ -167,7 +181,7 @@ class Server:
         client.setblocking(False)  # noqa: FBT003 - the socket's own signature
         if len(self._connections) >= MOST_CONNECTIONS:
             self._drop(next(iter(self._connections.values())))
-        self._connections[client] = _Connection(client, time.monotonic() + PATIENCE_S)
+        self._connections[client] = _Connection(client, time.monotonic() + self._patience_s)
         self._selector.register(client, _READ)
 
     def _hang_up_on_the_slow(self) -> None:
@@ -212,10 +226,11 @@ class Server:
         line = _REQUEST_LINE.match(head)
         if line is None and (b"\n" in head or not head[:1].isalpha()):
             return text_answer(HTTPStatus.BAD_REQUEST, "expected a request of HTTP/1.1"), False
-        if len(head) > LONGEST_HEAD:
+        end = _HEAD_END.search(head)
+        if (len(head) if end is None else end.start()) > LONGEST_HEAD:
             words = f"a request has at most {LONGEST_HEAD} bytes"
             return text_answer(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, words), False
-        if line is None or not _HEAD_END.search(head):
+        if line is None or end is None:
             return None, False
         if line[1] not in {b"GET", b"HEAD"}:
             return text_answer(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD", "Allow: GET, HEAD"), False
@@ -246,7 +261,7 @@ class Server:
             self._drop(connection)
 
     def _renew(self, connection: _Connection) -> None:
-        connection.deadline = time.monotonic() + PATIENCE_S
+        connection.deadline = time.monotonic() + self._patience_s
         self._connections.move_to_end(connection.socket)
 
     def _drop(self, connection: _Connection) -> None:
@@ -263,11 +278,14 @@ class Server:
 
 
 def _listener(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= _LAST_PORT:
+        raise ListenError(host, port, f"ports end at {_LAST_PORT}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=MOST_CONNECTIONS)
-    except (OSError, OverflowError) as error:
-        raise ListenError(host, port, getattr(error, "strerror", None) or str(error)) from error
+        listener = socket.create_server((host, port), family=family, backlog=_QUEUE)
+    except OSError as error:
+        known = error.errno if not isinstance(error, socket.gaierror) else None
+        raise ListenError(host, port, str(error.strerror) if known is None else os.strerror(known)) from error
     listener.setblocking(False)  # noqa: FBT003 - as above
     return listener
 
