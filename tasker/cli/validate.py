@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasker.cli import options
-from tasker.cli.duplicates import duplicates
-from tasker.conf_files import conf_files
-from tasker.errors import UsageError
+from tasker.cli.files import named_files
+from tasker.duplicates import duplicates
 from tasker.faults import Severity
 from tasker.settings import default_cache
 from tasker.verdicts import Verdicts
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from tasker.faults import Fault
     from tasker.settings import Settings
@@ -38,7 +37,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Report the faults; 2 where one of them is an error."""
-    files = list({file.absolute(): file for file in _files(map(Path, arguments.paths))}.values())
+    files = named_files(arguments.paths)
     faults = _faults(files, arguments)
     if faults or arguments.format == "sarif":
         from tasker.reports import report  # noqa: PLC0415 - only faults need it, and SARIF, which tells of none, too
@@ -91,27 +90,6 @@ def _cache(arguments: argparse.Namespace) -> Path | None:
     if arguments.cache is None:
         return default_cache()
     return Path(arguments.cache) if arguments.cache else None
-
-
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from _conf_files(path)
-        elif path.exists():
-            # `conf.d/*.conf`, as a shell spells it out, has files that are only there to be included.
-            yield from () if path.name.startswith("_") else (path,)
-        else:
-            message = f"there is no file or folder {path}"
-            raise UsageError(message)
-
-
-def _conf_files(folder: Path) -> list[Path]:
-    """The pipelines of a folder. Raises `UsageError` where it has none: it is most likely the wrong one."""
-    files = conf_files(folder)
-    if not files:
-        message = f"there is no pipeline in {folder}: these are files '*.conf' whose names begin with no '_' and no '.'"
-        raise UsageError(message)
-    return files
 
 
 def _count(number: int, noun: str) -> str:
