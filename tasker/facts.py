@@ -38,6 +38,7 @@ class Event(StrEnum):
     DAEMON_STOPPED = "daemon.stopped"
     DAEMON_TROUBLED = "daemon.troubled"
     DAEMON_RECOVERED = "daemon.recovered"
+    CLOCK_STEPPED = "clock.stepped"
 
 
 class Level(StrEnum):

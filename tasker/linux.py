@@ -102,3 +102,24 @@ def wait(pid: int, seconds: float) -> None:
             poll.poll(max(0.0, seconds) * 1000)
         finally:
             os.close(descriptor)
+
+
+def marked(variable: str) -> list[int]:
+    """The ids of the processes, but this one, that were started with this `NAME=VALUE` in their environment."""
+    found = []
+    for name in os.listdir("/proc"):
+        with suppress(OSError):
+            if name.isdecimal() and int(name) != os.getpid() and variable.encode() in _environment(name):
+                found.append(int(name))
+    return found
+
+
+def _environment(pid: str) -> list[bytes]:
+    with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 - of every process there is
+        return file.read().split(b"\0")
+
+
+def reap(pid: int) -> None:
+    """Let go of a child that has ended; one that has not is left alone."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

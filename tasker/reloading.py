@@ -47,6 +47,9 @@ class Observer(Protocol):
     def invalid(self, file: str, faults: tuple[Fault, ...], runs_on: Version | None) -> None:
         """A conf file, or a module of tasks, has faults; the last good version, where that stays in force."""
 
+    def restored(self, file: str, version: Version) -> None:
+        """The last good version of a file that is not valid is in force again."""
+
     def mended(self, file: str) -> None:
         """A file that had faults has none, or is gone."""
 
@@ -70,12 +73,14 @@ class _File:
 class Reloading:
     """Knows which version of which pipeline is in force, and has what changes validated."""
 
-    def __init__(self, folder: Path, new_generation: Callable[[], Generation], observer: Observer) -> None:
+    observer: Observer
+    """Set by whoever makes it, which it tells of what has changed."""
+
+    def __init__(self, folder: Path, new_generation: Callable[[], Generation]) -> None:
         """Take the folder of pipelines, as people name it."""
         self._folder = folder
         self._root = os.path.abspath(folder)  # noqa: PTH100 - links stay as they are named
         self._new_generation = new_generation
-        self._observer = observer
         self._survey: Survey | None = None
         self._files: dict[str, _File] = {}
         self._pipelines: dict[str, str] = {}
@@ -209,10 +214,10 @@ class Reloading:
         """Tell which modules of tasks have faults, and which have none any more."""
         before, self._module_faults = self._module_faults, dict(faults)
         for file in before.keys() - faults.keys():
-            self._observer.mended(file)
+            self.observer.mended(file)
         for file, fault in faults.items():
             if before.get(file) != fault:
-                self._observer.invalid(file, (fault,), None)
+                self.observer.invalid(file, (fault,), None)
 
     # Validation
 
@@ -269,16 +274,18 @@ class Reloading:
             file = self._files[path]
             file.in_force, file.last_good = InForce(version, generation), None
             self._pipelines[version.name] = path
-            if file.faulty and not file.is_old:
+            if file.is_old:
+                self.observer.restored(str(self._shown(path)), version)
+            elif file.faulty:
                 file.faulty = False
-                self._observer.mended(version.file)
+                self.observer.mended(str(self._shown(path)))
         for name, was in before.items():
             if was is not None and name not in self._pipelines:
-                self._observer.withdrawn(was)
+                self.observer.withdrawn(was)
         for path in granted:
             now = self._files[path].in_force
             assert now is not None  # noqa: S101 - it was put there just now
-            self._observer.deployed(now, before.get(now.version.name))
+            self.observer.deployed(now, before.get(now.version.name))
 
     def _let_go(self, path: str) -> InForce | None:
         """Take what is in force of a file out of force."""
@@ -302,7 +309,7 @@ class Reloading:
             snapshot, file.last_good, file.is_old = file.last_good, None, True
             self._ask({path: Candidate(path=self._shown(path), snapshot=snapshot)})
         runs_on = file.in_force.version if file.in_force else None
-        self._observer.invalid(str(self._shown(path)), faults, runs_on)
+        self.observer.invalid(str(self._shown(path)), faults, runs_on)
 
     def _remove(self, paths: Iterable[str]) -> None:
         """Files are gone."""
@@ -311,9 +318,9 @@ class Reloading:
             was = self._let_go(path)
             file = self._files.pop(path)
             if was is not None:
-                self._observer.withdrawn(was)
+                self.observer.withdrawn(was)
             if file.faulty:
-                self._observer.mended(str(self._shown(path)))
+                self.observer.mended(str(self._shown(path)))
         self._settle_names()
 
     def _retire(self) -> None:

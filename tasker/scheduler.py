@@ -263,6 +263,11 @@ class Scheduler:
         return min((heap[0][0] for heap in heaps if heap), default=None)
 
     @property
+    def turns_at(self) -> datetime | None:
+        """The next moment at which a slot that waits may start, or may no longer; stale ones among them."""
+        return self._timers[0][0] if self._timers else None
+
+    @property
     def waiting(self) -> int:
         """How many slots wait for their run to start."""
         return sum(len(line.waiting) for line in self._lines.values())

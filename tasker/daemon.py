@@ -1,0 +1,409 @@
+"""`tasker watch`: one main loop, to which everything that happens comes, and in which every decision is made.
+
+Threads only wake it: APScheduler's for slots, the watcher's for edits, the recorder's for answers of the history. What
+authors wrote, conf files as well as tasks, is read and run in processes below it, and never here.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tasker import history, linux
+from tasker.alarm import Alarm
+from tasker.clock import Clock
+from tasker.daemon_state import DaemonState
+from tasker.deployment import Deployment
+from tasker.dispatch import Dispatch
+from tasker.errors import TaskerError
+from tasker.facts import Event, Fact, Level
+from tasker.generation import Generation
+from tasker.history import Recorder, Retention, this_daemon
+from tasker.inbox import Inbox
+from tasker.messages import Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
+from tasker.process import death
+from tasker.recovery import MARK, end_leftovers, recover, remembered
+from tasker.reloading import Reloading
+from tasker.scheduler import Scheduler
+from tasker.survey import Survey, survey
+from tasker.watcher import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from tasker.history import HistoryReplaced, Orphan
+    from tasker.messages import Message
+    from tasker.metrics import Metrics
+    from tasker.recovery import Recovered, Remembered
+    from tasker.settings import Settings
+
+_TURN_S = 1.0
+"""Seconds after which the loop turns though nothing has happened, to look after the house."""
+_STEP_S = 1.0
+"""Seconds by which the wall clock must run ahead of the monotonic one, or behind, to count as set."""
+_ORPHANS_S = 30.0
+"""Seconds between looks for runs of other hosts' daemons that died."""
+_AGAIN_S = 2.0
+"""Seconds until a launcher that died is followed by another."""
+_FOLLOW_UP_S = 15.0
+"""Seconds beyond twice the grace period that stopping may take: what has not ended by then is killed."""
+_LAST_WORDS_S = 10.0
+"""Seconds that the history gets at the end to write what waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Blind:
+    """What the watcher has to complain of."""
+
+    words: str
+
+
+class UnfitHistoryError(TaskerError):
+    """The history cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """What a person decides about the daemon."""
+
+    folder: Path
+    """The folder of pipelines."""
+    state: Path
+    """The folder of what the daemon must remember: its history, and journals of runs."""
+    history: str = ""
+    """The URL of a history in PostgreSQL; where it is empty, the history is in `state`."""
+    max_runs: int = field(default_factory=lambda: 4 * len(os.sched_getaffinity(0)))
+    """Runs that go on at once: they wait more than they compute."""
+    poll_s: float | None = None
+    """Seconds between looks at the folders; `None` where the system is to tell of changes."""
+    retention: Retention = field(default_factory=Retention)
+
+
+class Daemon:
+    """Watches, schedules and runs, until it is told to stop."""
+
+    def __init__(
+        self,
+        watching: Watching,
+        settings: Settings,
+        log: Callable[[Fact], None],
+        *,
+        metrics: Metrics | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Tell every fact to `log`."""
+        self._conf_dir = settings.conf_dir or watching.folder
+        self._settings = replace(settings, conf_dir=self._conf_dir)
+        self._log = log
+        self._metrics = metrics
+        self._clock = clock or Clock()
+        self._me = this_daemon(self._clock.now())
+        self._inbox: Inbox[object] = Inbox()
+        self._selector = selectors.DefaultSelector()
+        self._journals = watching.state / "journals"
+        where = watching.history or watching.state
+        self._recorder = Recorder(where, self._me, self._inbox.post, retention=watching.retention)
+        self._alarm = Alarm(partial(self._inbox.post, None))
+        self._scheduler = Scheduler(watching.max_runs)
+        self._reloading = Reloading(watching.folder, self._new_generation)
+        self._dispatch = Dispatch(
+            self._scheduler, self._reloading, self._recorder, self._announce, self._clock, self._journals
+        )
+        self._deployment = Deployment(
+            self._scheduler, self._dispatch, self._alarm, self._recorder, self._announce, self._clock, metrics
+        )
+        self._reloading.observer = self._deployment
+        self._watcher = Watcher(
+            [self._conf_dir, *self._settings.task_folders],
+            self._look,
+            poll_s=watching.poll_s,
+            troubled=lambda words: self._inbox.post(_Blind(words)),
+        )
+        self._seen: Survey | None = None
+        """What the watcher's thread saw last."""
+        self._found: Survey | None = None
+        """What the main loop heard of last."""
+        self._orphans: list[Orphan] = []
+        self._opened = False
+        """Whether the history has told what earlier daemons left."""
+        self._unfit = ""
+        self._stopping: list[int] = []
+        """The signals that asked to stop."""
+        self._numbers = 0
+        self._next_look = self._next_orphans = 0.0
+        self._again_at: float | None = None
+        self._give_up_at = float("inf")
+        self._offset = self._wall_offset()
+        self.state = DaemonState(turned_at=self._clock.monotonic())
+        """How it stands; a new one each turn, for whoever asks from another thread."""
+
+    def run(self) -> int:
+        """Go on until a signal asks to stop; the exit status. Raises `UnfitHistoryError`."""
+        os.environ[MARK] = self._me.id
+        linux.adopt_orphans()
+        self._selector.register(self._inbox, selectors.EVENT_READ)
+        with ExitStack() as closing, self._heeding_signals():
+            closing.callback(self._close)
+            self._recorder.start()
+            self._watcher.start()
+            self._alarm.start()
+            self._announce_daemon(Event.DAEMON_STARTED, pid=os.getpid(), watches=self._watcher.mode)
+            while not self._unfit and not (self._stopping and self._dispatch.running == 0):
+                self._turn()
+        if self._unfit:
+            raise UnfitHistoryError(self._unfit)
+        return 128 + self._stopping[0]
+
+    # The main loop
+
+    def _turn(self) -> None:
+        """Wait for something to happen, and act on it."""
+        events = self._selector.select(_TURN_S)
+        for item in self._inbox.take():
+            self._hear(item)
+        for key, _ in events:
+            if isinstance(key.fileobj, Generation):
+                for message in key.fileobj.receive():
+                    self._told(key.fileobj, message)
+        self._keep_house()
+        if self._opened and not self._stopping:
+            self._dispatch.carry_out(self._scheduler.tick(self._clock.now()))
+        self._dispatch.flush()
+        self._alarm.at(self._scheduler.turns_at)
+        self.state = replace(
+            self.state,
+            turned_at=self._clock.monotonic(),
+            ready=self.state.ready or (self._opened and self._reloading.settled),
+            stopping=bool(self._stopping),
+            waiting=self._scheduler.waiting,
+            running=self._dispatch.running,
+            polling=self._watcher.mode == "poll",
+            invalid=self._deployment.faults,
+            runs_on=self._deployment.runs_on,
+        )
+
+    def _hear(self, item: object) -> None:
+        """Act on what a thread or a signal handler has left."""
+        match item:
+            case Survey():
+                self._surveyed(item)
+            case int():
+                self._signalled(item)
+            case _Blind(words):
+                self._trouble("watch", words)
+            case _:
+                self._hear_of_history(item)
+
+    def _hear_of_history(self, item: object) -> None:
+        """Act on what the recorder tells."""
+        match item:
+            case history.Answered():
+                item()
+            case history.HistoryOpened():
+                self._recorder.submit(remembered, self._remember)
+            case history.HistoryTroubled():
+                self._trouble("history", item.error)
+                self._dispatch.history_troubled()
+            case history.HistoryRecovered():
+                self._recovered("history", log_lines_dropped=item.lines_dropped)
+                self._dispatch.history_recovered()
+            case history.HistoryReplaced():
+                self._history_replaced(item)
+            case history.HistoryEvicted():
+                self._trouble("history", "another daemon took this one for dead, and has its runs: they are stopped")
+                self._dispatch.stop("another daemon has taken it over")
+            case history.HistoryRefused():
+                self._trouble("history", item.error)
+            case history.HistoryUnfit():
+                self._unfit = item.error
+
+    def _told(self, generation: Generation, message: Message) -> None:
+        """Act on what a launcher tells."""
+        match message:
+            case Told(fact=fact):
+                self._dispatch.told(fact)
+            case RunBegan():
+                self._dispatch.began(message)
+            case RunEnded():
+                self._dispatch.ended(message)
+            case Refused():
+                self._dispatch.refused(message)
+            case Lost():
+                self._launcher_lost(generation, message.status)
+            case Gone():
+                self._selector.unregister(generation)
+                self._reloading.gone(generation)
+                generation.close()
+            case _:
+                self._reloading.hear(generation, message)
+        if isinstance(message, Ready):
+            self._recovered("tasks")
+            self._dispatch.code_is_ready()
+
+    def _keep_house(self) -> None:
+        """What is to be looked at every second or so."""
+        now = self._clock.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _TURN_S
+        self._mind_the_clock()
+        self._reap()
+        if self._again_at is not None and now >= self._again_at:
+            self._again_at = None
+            self._reloading.revalidate()
+        if now >= self._give_up_at:
+            self._dispatch.kill()
+        if self._opened and not self._recorder.exclusive and now >= self._next_orphans:
+            self._next_orphans = now + _ORPHANS_S
+            self._recorder.submit(lambda history: history.orphans(), self._take_over)
+        if self._orphans and self.state.ready:
+            self._recover()
+
+    # Conf files and code
+
+    def _look(self) -> None:
+        """Look at the folders, in the watcher's thread."""
+        self._seen = survey(self._conf_dir, self._settings.task_folders, self._seen)
+        self._inbox.post(self._seen)
+
+    def _surveyed(self, found: Survey) -> None:
+        self._found = found
+        if self._opened and not self._stopping:
+            self._reloading.found(found)
+            for words in found.troubles:
+                self._trouble("watch", words)
+
+    def _new_generation(self) -> Generation:
+        self._numbers += 1
+        generation = Generation(self._numbers, self._settings)
+        self._selector.register(generation, selectors.EVENT_READ)
+        return generation
+
+    def _launcher_lost(self, generation: Generation, status: int) -> None:
+        """A launcher died: another takes its place, after a moment."""
+        if not self._stopping:
+            self._trouble("tasks", f"the process that has the tasks imported died: {death(status)}")
+            self._again_at = self._clock.monotonic() + _AGAIN_S
+        self._reloading.lost(generation)
+
+    # The history
+
+    def _remember(self, answer: tuple[list[Remembered], list[Orphan]]) -> None:
+        """The history is open: take up where the daemons before this one left off."""
+        known, orphans = answer
+        self._deployment.remember(known)
+        self._reloading.remember(each.snapshot for each in known if each.snapshot)
+        self._take_over(orphans)
+        self._opened = True
+        if self._found is not None:
+            self._surveyed(self._found)
+
+    def _take_over(self, orphans: Sequence[Orphan]) -> None:
+        """Runs of dead daemons are this one's now: what is left of them is ended before anything else starts."""
+        end_leftovers(orphans)
+        self._orphans += orphans
+
+    def _recover(self) -> None:
+        orphans, self._orphans = self._orphans, []
+        at = self._clock.now()
+        self._recorder.submit(lambda history: recover(history, orphans, self._journals, at), self._resume)
+
+    def _resume(self, recovered: Sequence[Recovered]) -> None:
+        for each in recovered:
+            self._dispatch.resume(each)
+
+    def _history_replaced(self, told: HistoryReplaced) -> None:
+        """There is a new history, which knows nothing."""
+        self._trouble("history", told.error, moved_to=str(told.moved_to) if told.moved_to else None)
+        self._deployment.keep_all(self._reloading.pipelines)
+
+    # Signals
+
+    @contextmanager
+    def _heeding_signals(self) -> Iterator[None]:
+        """Have signals come to the main loop."""
+        heeded = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        before = {each: signal.signal(each, lambda number, _frame: self._inbox.post(int(number))) for each in heeded}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _signalled(self, signum: int) -> None:
+        if signum == signal.SIGHUP:
+            if self._opened and not self._stopping:
+                self._reloading.revalidate()
+            return
+        self._stopping.append(signum)
+        if len(self._stopping) > 1:
+            self._dispatch.kill()
+            return
+        name = signal.Signals(signum).name
+        self._announce_daemon(Event.DAEMON_STOPPING, signal=name, running=self._dispatch.running)
+        self._give_up_at = self._clock.monotonic() + 2 * self._settings.grace_s + _FOLLOW_UP_S
+        self._scheduler.stop()
+        self._dispatch.stop(f"the daemon was stopped by {name}")
+
+    def _close(self) -> None:
+        """Let go of everything, in order; the history last, as it takes what all others still have to say."""
+        self._watcher.stop()
+        self._alarm.stop()
+        for generation in self._reloading.generations:
+            generation.close()
+        written = self._recorder.drain(_LAST_WORDS_S)
+        self._announce_daemon(
+            Event.DAEMON_STOPPED, **({} if written else {"error": "not all of the history is written"})
+        )
+        self._inbox.close()
+
+    # The house
+
+    def _wall_offset(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
+
+    def _mind_the_clock(self) -> None:
+        """Notice that the clock was set."""
+        before, self._offset = self._offset, self._wall_offset()
+        step = self._offset - before
+        if abs(step) >= _STEP_S:
+            self._announce_daemon(Event.CLOCK_STEPPED, Level.WARNING, by_s=round(step, 3))
+            if step < 0:
+                self._scheduler.rewind(self._clock.now())
+            self._alarm.reset()
+
+    def _reap(self) -> None:
+        """Bury what this process has become the parent of, as the first one of a container does."""
+        launchers = {generation.pid for generation in self._reloading.generations}
+        for pid in linux.children(os.getpid()):
+            if pid not in launchers:
+                linux.reap(pid)
+
+    # Telling
+
+    def _announce(self, fact: Fact) -> None:
+        self._log(fact)
+        if self._metrics:
+            self._metrics.observe(fact)
+
+    def _announce_daemon(self, event: Event, level: Level = Level.INFO, **details: Any) -> None:
+        told = {name: value for name, value in details.items() if value is not None}
+        self._announce(Fact(event=event, at=self._clock.now(), level=level, details=told))
+
+    def _trouble(self, what: str, error: str, **details: Any) -> None:
+        """Tell, once, that something does not work."""
+        if self.state.troubles.get(what) != error:
+            self.state = replace(self.state, troubles={**self.state.troubles, what: error})
+            self._announce_daemon(Event.DAEMON_TROUBLED, Level.ERROR, what=what, error=error, **details)
+
+    def _recovered(self, what: str, **details: Any) -> None:
+        if what in self.state.troubles:
+            left = {name: error for name, error in self.state.troubles.items() if name != what}
+            self.state = replace(self.state, troubles=left)
+            self._announce_daemon(Event.DAEMON_RECOVERED, what=what, **details)

@@ -1,0 +1,157 @@
+"""What reloads come to, acted on: pipelines scheduled, kept in the history and counted, and faults told."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tasker.facts import Event, Fact, config_invalid, config_loaded
+from tasker.history import PipelineRecord
+from tasker.pipeline import Schedule
+from tasker.records import from_json, to_json
+from tasker.timetable import Timetable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+    from tasker.alarm import Alarm
+    from tasker.clock import Clock
+    from tasker.dispatch import Dispatch
+    from tasker.faults import Fault
+    from tasker.history import Recorder
+    from tasker.metrics import Metrics
+    from tasker.recovery import Remembered
+    from tasker.reloading import InForce
+    from tasker.scheduler import Scheduler
+    from tasker.versions import Version
+
+_NO_SCHEDULE = "its file has no schedule any more"
+_NO_FILE = "its file is gone"
+
+
+class Deployment:
+    """Observes reloads."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        dispatch: Dispatch,
+        alarm: Alarm,
+        recorder: Recorder,
+        announce: Callable[[Fact], None],
+        clock: Clock,
+        metrics: Metrics | None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._dispatch = dispatch
+        self._alarm = alarm
+        self._recorder = recorder
+        self._announce = announce
+        self._clock = clock
+        self._metrics = metrics
+        self._remembered: dict[str, Remembered] = {}
+        self._since: dict[str, datetime] = {}
+        """By pipeline: from when on its slots count."""
+        self.faults: dict[str, tuple[Fault, ...]] = {}
+        """The faults of each file that is not valid as it stands."""
+        self.runs_on: dict[str, str] = {}
+        """By file that is not valid: the revision of the version that stays in force."""
+
+    def remember(self, remembered: Iterable[Remembered]) -> None:
+        """Take up where earlier daemons left off."""
+        self._remembered = {each.record.name: each for each in remembered}
+
+    def keep_all(self, pipelines: Iterable[InForce]) -> None:
+        """The history has been lost, and is to know of the pipelines again."""
+        for in_force in pipelines:
+            self._keep(in_force.version)
+
+    # What reloads come to
+
+    def deployed(self, now: InForce, before: InForce | None) -> None:
+        """A pipeline has a new version in force."""
+        version, at = now.version, self._clock.now()
+        self._announce(config_loaded(version.name, version.revision, version.file, at))
+        remembered = self._remembered.pop(version.name, None)
+        schedule_before = before.version.schedule if before else _schedule(remembered)
+        if version.name not in self._since or version.schedule != schedule_before:
+            unchanged = remembered is not None and version.schedule == schedule_before
+            self._since[version.name] = remembered.record.since if remembered and unchanged else at
+        self._schedule(version, at, remembered)
+        self._keep(version)
+        if self._metrics:
+            self._metrics.keep(
+                version.name,
+                file=version.file,
+                since=self._since[version.name],
+                schedule=version.schedule,
+                timeout=version.timeout,
+                succeeded_at=remembered.succeeded_at if remembered else None,
+                decided=remembered.decided if remembered else None,
+            )
+
+    def withdrawn(self, before: InForce) -> None:
+        """A pipeline is gone."""
+        version, at = before.version, self._clock.now()
+        details = {"file": version.file}
+        removed = Event.CONFIG_REMOVED
+        self._announce(Fact(event=removed, at=at, pipeline=version.name, revision=version.revision, details=details))
+        self._unschedule(version.name, _NO_FILE, at)
+        self._since.pop(version.name, None)
+        self._recorder.submit(lambda history: history.forget_pipeline(version.name))
+        if self._metrics:
+            self._metrics.forget(version.name)
+
+    def invalid(self, file: str, faults: tuple[Fault, ...], runs_on: Version | None) -> None:
+        """A file has faults; the last good version, where one stays in force."""
+        told = {"runs_on": runs_on.revision} if runs_on else {}
+        for fault in faults:
+            self._announce(config_invalid(fault, self._clock.now(), **told))
+        self.faults = {**self.faults, file: faults}
+        self.runs_on = {**self.runs_on, **({file: runs_on.revision} if runs_on else {})}
+
+    def restored(self, file: str, version: Version) -> None:
+        """The last good version of a file that is not valid is in force again."""
+        self.runs_on = {**self.runs_on, file: version.revision}
+
+    def mended(self, file: str) -> None:
+        """A file that had faults has none, or is gone."""
+        self.faults = {name: faults for name, faults in self.faults.items() if name != file}
+        self.runs_on = {name: revision for name, revision in self.runs_on.items() if name != file}
+
+    # The schedule
+
+    def _schedule(self, version: Version, at: datetime, remembered: Remembered | None) -> None:
+        """Schedule a version; what the schedule of an earlier daemon still asked for is decided on first."""
+        if remembered is not None and (before := _schedule(remembered)) is not None:
+            since = max(filter(None, (remembered.record.since, remembered.decided)))
+            self._dispatch.carry_out(self._scheduler.put(version.name, before, at, since))
+        if version.schedule is None:
+            self._unschedule(version.name, _NO_SCHEDULE, at)
+        else:
+            self._dispatch.carry_out(self._scheduler.put(version.name, version.schedule, at))
+            self._alarm.put(version.name, Timetable.of(version.schedule))
+
+    def _unschedule(self, name: str, reason: str, at: datetime) -> None:
+        self._alarm.remove(name)
+        self._dispatch.carry_out(self._scheduler.remove(name, reason, at))
+
+    def _keep(self, version: Version) -> None:
+        """Have the next daemon know of it."""
+        record = PipelineRecord(
+            name=version.name,
+            file=version.file,
+            since=self._since[version.name],
+            schedule=to_json(version.schedule) if version.schedule else None,
+            snapshot_id=version.snapshot.id,
+            updated_at=self._clock.now(),
+        )
+        content = json.dumps(to_json(version.snapshot))
+        self._recorder.submit(lambda history: history.keep_pipeline(record, content))
+
+
+def _schedule(remembered: Remembered | None) -> Schedule | None:
+    """The schedule that an earlier daemon went by."""
+    told: Mapping[str, object] | None = remembered.record.schedule if remembered else None
+    return from_json(Schedule, told) if told is not None else None

@@ -1,0 +1,348 @@
+"""What the scheduler decides, carried out: slots claimed in the history, runs started and stopped in launchers.
+
+Not to be confused with `runner`, which carries out one run, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tasker.facts import Event, Fact, Level, config_invalid
+from tasker.history import Claim, Claimed, RunStatus
+from tasker.messages import RunOrder
+from tasker.pipeline import Resume
+from tasker.recovery import DIED
+from tasker.run import Outcome, Slot
+from tasker.scheduler import Settle, Start, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from tasker.clock import Clock
+    from tasker.generation import Generation
+    from tasker.history import Recorder
+    from tasker.messages import Refused, RunBegan, RunEnded
+    from tasker.recovery import Recovered
+    from tasker.reloading import Reloading
+    from tasker.run import StepRun
+    from tasker.scheduler import Decision, Scheduler
+    from tasker.snapshot import Snapshot
+
+MOST_RESUMPTIONS = 3
+"""How often what a slot's run has not finished is taken up again."""
+_UNTOLD = "its process ended without telling how"
+_SLOT_EVENTS = {Outcome.WAITING: (Event.SLOT_DUE, Level.INFO), Outcome.MISSED: (Event.SLOT_MISSED, Level.WARNING)}
+
+
+@dataclass(slots=True)
+class DueRun:
+    """A run whose slot is claimed, and which has not ended."""
+
+    id: str
+    slot: Slot
+    revision: str
+    snapshot: Snapshot | None = None
+    """What it is to run on, where it resumes another; else it is what is in force when it starts."""
+    resumed_from: str | None = None
+    resumption: int = 0
+    """How many runs there were before it, each resumed by the next."""
+    done: Mapping[str, StepRun] = field(default_factory=lambda: MappingProxyType({}))
+    """The steps that need not run again."""
+    generation: Generation | None = None
+    """Where it runs; `None` while it waits."""
+    interrupted: bool = False
+
+
+class Dispatch:
+    """Carries decisions out, and tells the scheduler what they come to."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        reloading: Reloading,
+        recorder: Recorder,
+        announce: Callable[[Fact], None],
+        clock: Clock,
+        journals: Path | None,
+    ) -> None:
+        """Keep the journals of runs in this folder, if there is one."""
+        self._scheduler = scheduler
+        self._reloading = reloading
+        self._recorder = recorder
+        self._announce = announce
+        self._clock = clock
+        self._journals = journals
+        self._claims: list[Claim] = []
+        """Those of this turn of the main loop, which go to the history together."""
+        self._unanswered: dict[Slot, Claim] = {}
+        self._runs: dict[str, DueRun] = {}
+        self._by_slot: dict[Slot, DueRun] = {}
+        self._without_code: list[DueRun] = []
+        """Those whose turn has come while there is no launcher to run them in."""
+        self._on_credit = False
+        """Whether claims are taken for won before they are written: the history is out of order, and no one else's."""
+        self._stopping = ""
+
+    # Decisions
+
+    def carry_out(self, decisions: Iterable[Decision]) -> None:
+        """Carry decisions out; claims are only gathered, for `flush`."""
+        for decision in decisions:
+            match decision:
+                case Settle(slot, outcome, reason):
+                    self._settle(slot, outcome, reason)
+                case Start(slot):
+                    self._start(self._by_slot[slot])
+                case Stop(slot, reason):
+                    self._stop(self._by_slot[slot], reason)
+                case claim:
+                    self._claims.append(self._claim(claim.slot, claim.outcome, claim.reason))
+
+    def flush(self) -> None:
+        """Claim what this turn of the main loop has gathered, in one go."""
+        claims, self._claims = self._claims, []
+        if not claims:
+            return
+        self._unanswered |= {claim.slot: claim for claim in claims}
+        self._recorder.submit(lambda history: history.claim(claims), self._answered)
+        if self._on_credit:
+            self._take_on_credit()
+
+    def history_troubled(self) -> None:
+        """Nothing can be written now. Where nobody else could claim a slot, what is due runs all the same."""
+        self._on_credit = self._recorder.exclusive
+        if self._on_credit:
+            self._take_on_credit()
+
+    def history_recovered(self) -> None:
+        """Claims are answered again."""
+        self._on_credit = False
+
+    def resume(self, recovered: Recovered) -> None:
+        """Take up what a dead daemon has left of a run."""
+        old, at = recovered.run, self._clock.now()
+        slot = Slot(old.pipeline, old.slot)
+        if not recovered.begun:
+            resumes = old.resumed_from is not None
+            snapshot, done = (recovered.snapshot, recovered.done) if resumes else (None, {})
+            self._take_up(DueRun(old.id, slot, old.revision, snapshot, old.resumed_from, old.resumption, done))
+            return
+        self._forget_journal(old.id)
+        if recovered.ended:
+            return
+        self._announce_end(DueRun(old.id, slot, old.revision, interrupted=True), DIED)
+        version = self._version(slot.pipeline)
+        if version is None or version.resume is Resume.NEVER or old.resumption >= MOST_RESUMPTIONS:
+            return
+        run = DueRun(new_run_id(at), slot, old.revision, recovered.snapshot, old.id, old.resumption + 1, recovered.done)
+        self._recorder.submit(lambda history: history.resume(old.id, run.id, at), lambda _: self._take_up(run))
+
+    def _take_up(self, run: DueRun) -> None:
+        """Have a run that is claimed start when its turn comes."""
+        self._add(run)
+        if self._scheduler.is_scheduled(run.slot.pipeline):
+            begun = run.resumed_from is not None
+            self.carry_out(self._scheduler.restore(run.slot, self._clock.now(), begun=begun))
+        else:
+            self._settle(run.slot, Outcome.SKIPPED, "its pipeline is not scheduled any more")
+
+    # What comes of it
+
+    def code_is_ready(self) -> None:
+        """There is a launcher to run in."""
+        waiting, self._without_code = self._without_code, []
+        for run in waiting:
+            self._start(run)
+
+    def began(self, told: RunBegan) -> None:
+        """A run has its process."""
+        at = self._clock.now()
+        self._recorder.submit(lambda history: history.begin(told.run_id, told.pid, told.pid_started, at))
+
+    def told(self, fact: Fact) -> None:
+        """A run tells what happens in it."""
+        if fact.event == Event.RUN_INTERRUPTED and fact.run_id in self._runs:
+            self._runs[fact.run_id].interrupted = True
+        self._recorder.observe(fact)
+        self._announce(fact)
+
+    def ended(self, told: RunEnded) -> None:
+        """A run's process is gone."""
+        run = self._runs[told.run_id]
+        if told.error is not None:
+            run.interrupted = bool(self._stopping)
+            self._announce_end(run, told.error)
+        if run.interrupted and self._stopping:
+            self._leave_to_the_next(run)
+        at, status = self._clock.now(), RunStatus.INTERRUPTED if run.interrupted else RunStatus.FAILED
+        self._recorder.submit(
+            lambda history: history.end(run.id, status, _UNTOLD, at), lambda _: self._forget_journal(run.id)
+        )
+        self._let_go(run)
+
+    def refused(self, told: Refused) -> None:
+        """A run did not start, as its file is not valid now."""
+        run = self._runs[told.run_id]
+        now = self._clock.now()
+        reason = f"the file is not valid now: {told.faults[0]}" if told.faults else "the file is not valid now"
+        for fault in told.faults:
+            self._announce(config_invalid(fault, now, run_id_=run.id))
+        self._settle(run.slot, Outcome.REFUSED, reason)
+        self._let_go(run)
+
+    # The end
+
+    @property
+    def running(self) -> int:
+        """How many runs have been started and have not ended."""
+        return sum(run.generation is not None for run in self._runs.values())
+
+    def stop(self, reason: str) -> None:
+        """Stop every run in order; what they leave unfinished is for the next daemon."""
+        self._stopping = reason
+        for run in list(self._runs.values()):
+            self._stop(run, reason)
+
+    def kill(self) -> None:
+        """Stop every run at once."""
+        for run in self._runs.values():
+            if run.generation is not None:
+                run.generation.kill(run.id)
+
+    # Claims
+
+    def _claim(self, slot: Slot, outcome: Outcome, reason: str) -> Claim:
+        version = self._version(slot.pipeline)
+        now = self._clock.now()
+        return Claim(
+            slot=slot,
+            outcome=outcome,
+            at=now,
+            reason=reason or None,
+            run_id=new_run_id(now) if outcome is Outcome.WAITING else None,
+            revision=version.revision if version else "",
+            snapshot_id=version.snapshot.id if version else None,
+        )
+
+    def _answered(self, answers: Sequence[Claimed] | Exception) -> None:
+        """The history has answered claims; those that were taken for won meanwhile are not among the unanswered."""
+        if isinstance(answers, Exception):
+            raise answers
+        for answer in answers:
+            if self._unanswered.get(answer.claim.slot) is answer.claim:
+                self._won_or_lost(answer.claim, won=answer.won, busy=answer.busy)
+
+    def _take_on_credit(self) -> None:
+        for claim in list(self._unanswered.values()):
+            self._won_or_lost(claim, won=True)
+
+    def _won_or_lost(self, claim: Claim, *, won: bool, busy: bool = False) -> None:
+        del self._unanswered[claim.slot]
+        if won:
+            self._announce_slot(claim.slot, claim.outcome, claim.reason, claim.revision)
+        if claim.run_id is None:
+            return
+        if won:
+            self._add(DueRun(claim.run_id, claim.slot, claim.revision))
+        self.carry_out(self._scheduler.claimed(claim.slot, self._clock.now(), won=won, busy=busy))
+
+    def _settle(self, slot: Slot, outcome: Outcome, reason: str) -> None:
+        """A slot whose run was to start comes to something else."""
+        run, at = self._by_slot.pop(slot), self._clock.now()
+        self._runs.pop(run.id)
+        if run.resumed_from is not None:
+            run.interrupted = True
+            self._announce_end(run, f"it is not resumed: {reason}")
+            return
+        self._recorder.submit(lambda history: history.decide(slot, outcome, at, reason))
+        self._announce_slot(slot, outcome, reason, run.revision)
+
+    def _announce_slot(self, slot: Slot, outcome: Outcome, reason: str | None, revision: str) -> None:
+        event, level = _SLOT_EVENTS.get(outcome, (Event.SLOT_SKIPPED, Level.WARNING))
+        details: dict[str, Any] = {"slot": slot.at.isoformat()}
+        if outcome is not Outcome.WAITING:
+            details |= {"outcome": outcome, "reason": reason}
+        if outcome is Outcome.REFUSED:
+            level = Level.ERROR
+        now = self._clock.now()
+        fact = Fact(event=event, at=now, level=level, pipeline=slot.pipeline, revision=revision, details=details)
+        self._announce(fact)
+
+    # Runs
+
+    def _add(self, run: DueRun) -> None:
+        self._runs[run.id] = self._by_slot[run.slot] = run
+
+    def _version(self, name: str) -> Any:
+        in_force = self._reloading.in_force(name)
+        return in_force.version if in_force else None
+
+    def _start(self, run: DueRun) -> None:
+        """Order the run from the launcher that has the code which its version is valid with."""
+        in_force = self._reloading.in_force(run.slot.pipeline)
+        generation = in_force.generation if in_force and run.snapshot is None else self._reloading.current
+        snapshot = run.snapshot or (in_force.version.snapshot if in_force else None)
+        if generation is None or snapshot is None or generation not in self._reloading.generations:
+            self._without_code.append(run)
+            return
+        run.generation = generation
+        generation.run(
+            RunOrder(
+                run_id=run.id,
+                snapshot=snapshot,
+                slot=run.slot.at,
+                journal=self._journal(run.id),
+                done=run.done,
+                resumed_from=run.resumed_from,
+            )
+        )
+
+    def _stop(self, run: DueRun, reason: str) -> None:
+        if run.generation is not None:
+            run.generation.stop(run.id, reason)
+
+    def _announce_end(self, run: DueRun, error: str) -> None:
+        """Tell of the end of a run that could not tell of it itself."""
+        event, level = (Event.RUN_INTERRUPTED, Level.WARNING) if run.interrupted else (Event.RUN_FAILED, Level.ERROR)
+        fact = Fact(
+            event=event,
+            at=self._clock.now(),
+            level=level,
+            pipeline=run.slot.pipeline,
+            revision=run.revision,
+            run_id=run.id,
+            details={"error": error},
+        )
+        self._recorder.observe(fact)
+        self._announce(fact)
+
+    def _leave_to_the_next(self, run: DueRun) -> None:
+        """Have a run that this daemon's end interrupts taken up by the next one."""
+        version, at = self._version(run.slot.pipeline), self._clock.now()
+        if run.resumption < MOST_RESUMPTIONS and version is not None and version.resume is Resume.AUTO:
+            self._recorder.submit(lambda history: history.resume(run.id, new_run_id(at), at))
+
+    def _let_go(self, run: DueRun) -> None:
+        """A run has ended: others have room."""
+        self._runs.pop(run.id, None)
+        if self._by_slot.get(run.slot) is run:
+            del self._by_slot[run.slot]
+        self.carry_out(self._scheduler.ended(run.slot, self._clock.now()))
+
+    def _journal(self, run_id: str) -> Path | None:
+        return self._journals / f"{run_id}.jsonl" if self._journals else None
+
+    def _forget_journal(self, run_id: str) -> None:
+        """The history has it all."""
+        if (journal := self._journal(run_id)) is not None:
+            journal.unlink(missing_ok=True)
+
+
+def new_run_id(at: datetime) -> str:
+    """An id for a run that is decided on at this moment: ids sort by it."""
+    return f"{at:%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
