@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from tasker.snapshot import SnapshotFolder
 from tasker.supervision import heeded_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tasker.facts import Fact
     from tasker.messages import RunOrder
@@ -37,13 +37,17 @@ _LONGEST_REASON = 4096
 """Bytes of the reason for which a run is stopped: what a pipe takes at one go."""
 
 
+class JournalError(TaskerError):
+    """No journal can be written."""
+
+
 def execute(project: Project, order: RunOrder, tell: Callable[[Any], None], reasons: int) -> int:
     """Carry out a run; the exit status of its process. Why it is to stop comes from the descriptor `reasons`."""
-    tell(RunBegan(run_id=order.run_id, pid=os.getpid(), pid_started=linux.started(os.getpid()) or 0))
+    stop = _stop_request(reasons)
     try:
-        with _stopped(reasons) as stop:
-            return _executed(project, order, tell, stop)
-    except (TaskerError, OSError) as error:
+        tell(RunBegan(run_id=order.run_id, pid=os.getpid(), pid_started=linux.started(os.getpid()) or 0))
+        return _executed(project, order, tell, stop)
+    except TaskerError as error:
         tell(Broken(run_id=order.run_id, error=str(error)))
     except Exception as error:  # noqa: BLE001 - the process's own boundary
         sys.excepthook(type(error), error, error.__traceback__)
@@ -63,13 +67,22 @@ def _executed(project: Project, order: RunOrder, tell: Callable[[Any], None], st
         observers: list[Callable[[Fact], None]] = [lambda fact: tell(Told(fact=fact))]
         if order.journal is not None:
             # First: what is told has been written.
-            observers.insert(0, open_files.enter_context(Journal(order.journal)).write)
+            observers.insert(0, open_files.enter_context(_journal(order.journal)).write)
         return exit_status(project.run(loaded, observers=observers, stop=stop, done=order.done), stop)
 
 
-@contextmanager
-def _stopped(reasons: int) -> Iterator[StopRequest]:
-    """A request to stop that signals make, with the reason that is there by then."""
+def _journal(path: Path) -> Journal:
+    try:
+        return Journal(path)
+    except OSError as error:
+        message = (
+            f"its journal {path} cannot be written: {error.strerror or error}; is the state folder there, and yours?"
+        )
+        raise JournalError(message) from error
+
+
+def _stop_request(reasons: int) -> StopRequest:
+    """A request to stop that signals make from now on, with the reason that is there by then."""
     stop = StopRequest()
     os.set_blocking(reasons, False)
 
@@ -80,6 +93,7 @@ def _stopped(reasons: int) -> Iterator[StopRequest]:
             reason = ""
         stop.request(signum, reason)
 
-    for signum in heeded_signals():
+    # The launcher's two signals are heeded also where the daemon was started to ignore one, as with `&` in a script.
+    for signum in {signal.SIGTERM, signal.SIGINT, *heeded_signals()}:
         signal.signal(signum, request)
-    yield stop
+    return stop

@@ -149,6 +149,8 @@ class Generation:
         """End the launcher once its runs and validations have ended; nothing more is to be asked of it."""
         self._retired = True
         self._send(Retire())
+        if not self._ready and not self.busy:
+            self._process.kill()
 
     def receive(self) -> Iterator[Message]:
         """What has come, and a start on what is still to be sent; `Ready` is first, `Gone` is last."""
@@ -221,15 +223,23 @@ class Generation:
         status = self._process.returncode
         self._epoll.unregister(self._pidfd)
         os.close(self._pidfd)
-        if not self._ready and self._importing is not None:
+        if not self._ready and self._importing is not None and not self._retired:
             self._refused[self._importing] = self._blame(status)
-            self._let_go()
-            self._start()
+            yield from self._start_again(status)
             return
         self._lost = status
         self._down.close()
-        if not self._retired or status:
+        if not self._retired or (status and self._ready):
             yield Lost(status=status)
+
+    def _start_again(self, status: int) -> Iterator[Message]:
+        self._let_go()
+        try:
+            self._start()
+        except OSError:
+            self._lost = status
+            yield Lost(status=status)
+            yield from self._on_end(status)
 
     def _blame(self, status: int) -> str:
         if status == -signal.SIGALRM:

@@ -56,10 +56,11 @@ if TYPE_CHECKING:
     from tasker.examination import Batch
     from tasker.runner import StopRequest
 
-_EXAMINERS = os.cpu_count() or 1
-"""Processes that validate at once."""
+_EXAMINERS = min(4, os.cpu_count() or 1)
+"""Processes that one validation has at once."""
 _LAST_GRACE_S = 3.0
 """Seconds beyond the grace of steps after which a launcher that ends no longer waits for its runs."""
+_DAEMON_GONE = "the daemon is gone"
 _FORK_AGAIN_S = 1.0
 """Seconds to wait where the machine has no more processes to give."""
 _LONGEST_WAIT_S = 3600.0
@@ -108,6 +109,7 @@ def main() -> int:
     parent, reading, writing = map(int, sys.argv[1:])
     linux.name("tasker-launcher")
     linux.die_with_parent(parent, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the daemon holds back is for it alone
     for descriptor in (reading, writing):
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - the standard library's own
     down = Receiver(socket.socket(fileno=reading), LARGEST)
@@ -134,6 +136,7 @@ class Launcher:
 
     def __init__(self, up: Sender, down: Receiver, begin: Begin) -> None:
         """Import the tasks; each module is told of before, as it may end this process."""
+        self._daemon = os.getppid()
         self._up = up
         self._down = down
         self._bounds = begin.bounds
@@ -202,7 +205,7 @@ class Launcher:
             self._act(unpacked(data))
         if self._down.ended:
             self._selector.unregister(self._down)
-            self._end("the daemon is gone")
+            self._end(_DAEMON_GONE)
 
     def _act(self, message: object) -> None:
         match message:
@@ -220,7 +223,9 @@ class Launcher:
 
     def _on_signal(self) -> None:
         assert self._stop is not None  # noqa: S101 - it is what has been heard
-        self._end(self._stop.hear())
+        self._stop.hear()
+        signum = signal.Signals(self._stop.signals[-1])
+        self._end(f"its launcher was ended by {signum.name}" if os.getppid() == self._daemon else _DAEMON_GONE)
 
     def _end(self, reason: str) -> None:
         """Stop every run in order, and end when they have."""

@@ -118,6 +118,22 @@ def test_it_tells_which_files_hold_the_code_of_a_task(folder: Path) -> None:
     assert modules["say"] == (str(folder / "tasks" / "given.py"),)
 
 
+def test_a_launcher_that_is_not_needed_any_more_does_not_go_on_importing(folder: Path) -> None:
+    write(folder / "tasks" / "slow.py", "import time\ntime.sleep(60)")
+    with Listener(folder) as listener:
+        listener.generation.retire()
+        listener.gone()
+    assert [type(each) for each in listener.heard] == [Gone]
+
+
+def test_a_task_whose_module_broke_after_defining_it_is_not_told_as_one_that_is_there(folder: Path) -> None:
+    write(
+        folder / "tasks" / "half.py", "from tasker import Task\nclass Half(Task):\n  def run(self): ...\nraise OSError"
+    )
+    with Listener(folder) as listener:
+        assert "half" not in listener.until(Ready).task_modules
+
+
 # Validating
 
 
@@ -267,6 +283,14 @@ def test_a_run_that_cannot_go_on_says_why(folder: Path) -> None:
         assert "the workspace" in str(listener.ended().error)
 
 
+def test_a_run_without_a_journal_to_write_does_not_go_on(folder: Path) -> None:
+    conf(folder, "tasks = [{ name = say }]")
+    with Listener(folder) as listener:
+        listener.order(listener.version("a.conf"), journal=folder / "gone" / "journal")
+        assert "its journal" in str(listener.ended().error)
+    assert not listener.facts()
+
+
 def test_a_run_begins_before_it_tells_and_ends_after_all_that_it_told(folder: Path) -> None:
     conf(folder, "tasks = [{ name = say, args { times = 5000 } }]")
     with Listener(folder) as listener:
@@ -391,7 +415,7 @@ DAEMON = """
     sys.path.insert(0, {tests!r})
     from support.generations import Listener
     with Listener(Path.cwd()) as listener:
-        listener.order(listener.version("a.conf"))
+        listener.order(listener.version("a.conf"), journal=Path("journal"))
         listener.until_fact("step.output")
         print("there", flush=True)
         listener.ended()
@@ -409,6 +433,9 @@ def test_when_the_daemon_is_killed_runs_stop_in_order_and_nothing_stays(folder: 
     daemon.wait()
     daemon.stdout.close()
     assert gone(mark)
+    assert [each.details["error"] for each in read(folder / "journal") if each.event == Event.RUN_INTERRUPTED] == [
+        "interrupted: the daemon is gone"
+    ]
     assert (folder / "left").exists()
     assert eventually(lambda: not (folder / "workspaces" / "run-1").exists())
 
