@@ -211,16 +211,20 @@ _KINDS: dict[str, type[Any]] = {
     each.__name__: each
     for each in (
         *(Begin, Validate, RunOrder, Stop, Retire, Importing, Broken),
-        *(Ready, Validated, ValidationEnded, RunBegan, Told, RunEnded, Refused),
+        *(Ready, Validated, ValidationEnded, RunBegan, RunEnded, Refused),
     )
 }
 
 
 def packed(message: Any) -> dict[str, Any]:
     """A message as JSON data."""
+    if isinstance(message, Told):
+        return {"kind": "Told", "fact": message.fact.to_json()}
     return {"kind": type(message).__name__, **to_json(message)}
 
 
 def unpacked(data: Mapping[str, Any]) -> Any:
     """The message that was packed. Raises `KeyError`, `TypeError` or `ValueError` where it is none."""
+    if data["kind"] == "Told":  # most are: a run may tell of tens of thousands of lines a second
+        return Told(fact=Fact.from_json(data["fact"]))
     return from_json(_KINDS[data["kind"]], data)
