@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from tasker import history, linux
@@ -106,7 +107,7 @@ class Daemon:
         self._me = this_daemon(self._clock.now())
         self._inbox: Inbox[object] = Inbox()
         self._selector = selectors.DefaultSelector()
-        self._journals = watching.state / "journals"
+        self._journals = watching.state.absolute() / "journals"
         where = watching.history or watching.state
         self._recorder = Recorder(where, self._me, self._inbox.post, retention=watching.retention)
         self._alarm = Alarm(partial(self._inbox.post, None))
@@ -125,8 +126,9 @@ class Daemon:
             poll_s=watching.poll_s,
             troubled=lambda words: self._inbox.post(_Blind(words)),
         )
+        self._looking = Lock()
         self._seen: Survey | None = None
-        """What the watcher's thread saw last."""
+        """What was seen last, by whichever thread looked."""
         self._found: Survey | None = None
         """What the main loop heard of last."""
         self._orphans: list[Orphan] = []
@@ -151,7 +153,10 @@ class Daemon:
         with ExitStack() as closing, self._heeding_signals():
             closing.callback(self._close)
             self._recorder.start()
+            with suppress(OSError):  # the runs do without, and the history tells if it is the disk
+                self._journals.mkdir(parents=True, exist_ok=True)
             self._watcher.start()
+            self._look()
             self._alarm.start()
             self._announce_daemon(Event.DAEMON_STARTED, pid=os.getpid(), watches=self._watcher.mode)
             while not self._unfit and not (self._stopping and self._dispatch.running == 0):
@@ -268,9 +273,10 @@ class Daemon:
     # Conf files and code
 
     def _look(self) -> None:
-        """Look at the folders, in the watcher's thread."""
-        self._seen = survey(self._conf_dir, self._settings.task_folders, self._seen)
-        self._inbox.post(self._seen)
+        """Look at the folders, in the watcher's thread; at the start in this one."""
+        with self._looking:
+            self._seen = survey(self._conf_dir, self._settings.task_folders, self._seen)
+            self._inbox.post(self._seen)
 
     def _surveyed(self, found: Survey) -> None:
         self._found = found
@@ -358,9 +364,8 @@ class Daemon:
         for generation in self._reloading.generations:
             generation.close()
         written = self._recorder.drain(_LAST_WORDS_S)
-        self._announce_daemon(
-            Event.DAEMON_STOPPED, **({} if written else {"error": "not all of the history is written"})
-        )
+        error = None if written else "not all that happened is in the history"
+        self._announce_daemon(Event.DAEMON_STOPPED, Level.INFO if written else Level.ERROR, error=error)
         self._inbox.close()
 
     # The house

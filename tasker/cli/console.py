@@ -55,6 +55,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     Event.DAEMON_STOPPED: ("cyan", "stopped"),
     Event.DAEMON_TROUBLED: ("red", "trouble with the {what}{why}"),
     Event.DAEMON_RECOVERED: ("green", "the {what} works again"),
+    Event.CLOCK_STEPPED: ("", "the clock was set by {by_s} s"),
 }
 """The colour and the words of each event; those of errors and warnings have the colour of these."""
 

@@ -19,7 +19,7 @@ from tasker.timetable import Timetable
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tasker.faults import Fault
     from tasker.pipeline import Pipeline
@@ -40,6 +40,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     words = f"how many slots of each pipeline; default: {_OF_ONE} of one, {_OF_EACH} of each of several"
     options.add(parser, "--count", metavar="N", type=_count, help=words)
     options.add_file_options(parser)
+    options.add_params(parser)
     parser.set_defaults(command=run)
 
 
@@ -57,8 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     all_loaded = [project.load(file, overrides) for file in named_files(arguments.paths)]
     pipelines = [loaded.pipeline for loaded in all_loaded if loaded.pipeline is not None]
     count = arguments.count or (_OF_ONE if len(all_loaded) == 1 else _OF_EACH)
-    slots = heapq.merge(*(islice(slots(each, datetime.now(UTC)), count) for each in pipelines), key=_moment)
-    _tell(slots)
+    now = datetime.now(UTC)
+    _tell(heapq.merge(*(islice(slots(each, now), count) for each in pipelines), key=_moment))
     _tell_unscheduled([each.name for each in pipelines if each.schedule is None])
     return _report([*(fault for loaded in all_loaded for fault in loaded.faults), *_duplicates(all_loaded)])
 
@@ -107,15 +108,15 @@ def _moment(told: dict[str, Any]) -> str:
     return str(told["slot"])
 
 
-def _tell(slots: Iterator[dict[str, Any]]) -> None:
+def _tell(coming: Iterable[dict[str, Any]]) -> None:
     """A table on a terminal, JSON lines in a pipe."""
     if not sys.stdout.isatty():
-        for slot in slots:
+        for slot in coming:
             print(json.dumps(slot, ensure_ascii=False))  # noqa: T201 - the answer of the command
         return
     from tasker.cli.tables import print_slots  # noqa: PLC0415 - nothing of it is needed in a pipe
 
-    print_slots([_row(slot) for slot in slots])
+    print_slots([_row(slot) for slot in coming])
 
 
 def _row(slot: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def _row(slot: dict[str, Any]) -> dict[str, Any]:
         "pipeline": slot["pipeline"],
         "timezone": slot["timezone"],
         "local_time": f"{datetime.fromisoformat(slot['local']):%a %Y-%m-%d %H:%M:%S}",
-        "utc": f"{datetime.fromisoformat(slot['slot']):%Y-%m-%d %H:%M:%SZ}",
+        "utc": f"{datetime.fromisoformat(slot['slot']):%a %H:%M:%S}",
         "note": "; ".join(filter(None, (slot.get("note"), jitter))),
     }
 

@@ -24,6 +24,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="a conf file; several run one after the other")
     options.add_flag(parser, "--dry-run", help="validate, and show what would run in which order")
     options.add_file_options(parser)
+    options.add_params(parser)
     options.add_run_options(parser)
     parser.set_defaults(command=run)
 

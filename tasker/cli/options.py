@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tasker.project import Project
     from tasker.settings import Settings
 
+_LOOPBACK = "127.0.0.1"
+DEFAULT_STATE = ".tasker"
+"""The folder in which the daemon keeps what it has to know again."""
 _SWITCH = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off", ""), False),
@@ -82,11 +85,18 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
     add(parser, "--conf-dir", metavar="DIR", help="the folder that includes may not leave (default: the file's own)")
     add(parser, "--secrets", metavar="DIR", help="the folder of files that ${secret.NAME} reads")
     add(parser, "--workspace", metavar="DIR", help="the folder in which runs have their workspaces")
-    for flag, what in (("--set", "a parameter, such as days=7"), ("--env", "a variable, for files and steps")):
-        variable = f"TASKER_{flag[2:].upper()}"
-        default = _words_of(variable)
-        words = f"set {what}; again for more [{variable}]"
-        parser.add_argument(flag, metavar="K=V", action="append", default=default, help=words)
+    _add_pairs(parser, "--env", "a variable, for files and steps")
+
+
+def add_params(parser: argparse.ArgumentParser) -> None:
+    """Add `--set`."""
+    _add_pairs(parser, "--set", "a parameter, such as days=7")
+
+
+def _add_pairs(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
+    variable = f"TASKER_{flag[2:].upper()}"
+    words = f"set {what}; again for more [{variable}]"
+    parser.add_argument(flag, metavar="K=V", action="append", default=_words_of(variable), help=words)
 
 
 def _words_of(variable: str) -> list[str]:
@@ -105,7 +115,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         parser,
         "--grace",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=DEFAULT_GRACE_S,
         help="how long a step that is told to end may take",
     )
@@ -119,7 +129,58 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add(parser, "--log-level", choices=[str(level) for level in Level], default="info", help="the least level to log")
 
 
-def _seconds(text: str) -> float:
+def add_http(parser: argparse.ArgumentParser) -> None:
+    """Add `--http`, which comes to a host and a port, or to `None`."""
+    words = "where to answer /healthz, /readyz and /metrics; :9090 is 127.0.0.1:9090 (default: nowhere)"
+    add(parser, "--http", metavar="HOST:PORT", type=_address, help=words)
+
+
+def _address(text: str) -> tuple[str, int] | None:
+    """A host and a port; an empty environment variable is none."""
+    if not text:
+        return None
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not (port.isascii() and port.isdecimal()) or (":" in host and not bracketed):
+        message = f"{text!r} is no address, such as :9090, 0.0.0.0:9090 or [::]:9090"
+        raise ArgumentTypeError(message)
+    return host.strip("[]") or _LOOPBACK, int(port)
+
+
+def add_history(parser: argparse.ArgumentParser) -> None:
+    """Add what says where the history is."""
+    add(
+        parser,
+        "--state",
+        metavar="DIR",
+        default=DEFAULT_STATE,
+        help=f"the folder of the history; default: {DEFAULT_STATE}",
+    )
+    add(parser, "--history", metavar="URL", help="a PostgreSQL server that keeps it: postgresql://USER@HOST/DATABASE")
+
+
+def history(arguments: argparse.Namespace) -> str | Path:
+    """Where the history is: a URL, or the state folder; raises `UsageError`."""
+    if not arguments.history:
+        return Path(arguments.state)
+    from tasker.history.urls import is_url, shown  # noqa: PLC0415
+
+    if not is_url(arguments.history):
+        message = f"--history {shown(arguments.history)}: a URL is expected, postgresql://…; --state names a folder"
+        raise UsageError(message)
+    return str(arguments.history)
+
+
+def count(text: str) -> int:
+    """The number of things that an option asks for."""
+    if not text.isdecimal() or not int(text):
+        message = f"{text!r} is no count, such as 10"
+        raise ArgumentTypeError(message)
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A number of seconds; raises `ArgumentTypeError`."""
     try:
         seconds = float(text)
     except ValueError:

@@ -41,6 +41,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     words = f"one of {', '.join(FORMATS)}; default: hocon on a terminal, json in a pipe [{_VARIABLE}]"
     parser.add_argument("--format", metavar="FORMAT", default=os.environ.get(_VARIABLE), help=words)
     options.add_file_options(parser)
+    options.add_params(parser)
     parser.set_defaults(command=run)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -10,7 +12,23 @@ from rich.table import Table
 from rich.text import Text
 
 from tasker.annotations import spelled
+from tasker.durations import format_duration
 from tasker.reports import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SHORTEST_ID = 8
+"""Characters of a run's id that are shown at least: fewer may soon be another's, too."""
+_STATUS_COLOURS = {
+    "succeeded": "green",
+    "ran": "green",
+    "failed": "bold red",
+    "refused": "bold red",
+    "interrupted": "yellow",
+    "running": "cyan",
+    "waiting": "dim",
+}
 
 
 def print_tasks(tasks: list[dict[str, Any]]) -> None:
@@ -40,14 +58,10 @@ def print_task(task: dict[str, Any]) -> None:
 
 def print_slots(slots: list[dict[str, Any]]) -> None:
     """Print a line for each slot."""
-    table = _table("local time", "UTC", "pipeline", "")
+    table = _table("local time", "time zone", "UTC", "pipeline", "")
     for slot in slots:
-        table.add_row(
-            Text.assemble((slot["local_time"], "bold cyan"), (f" {slot['timezone']}", "dim")),
-            Text(slot["utc"], "dim"),
-            visible(slot["pipeline"]),
-            Text(slot["note"], "yellow"),
-        )
+        local, utc = Text(slot["local_time"], "bold cyan", no_wrap=True), Text(slot["utc"], "dim", no_wrap=True)
+        table.add_row(local, slot["timezone"], utc, visible(slot["pipeline"]), Text(slot["note"], "yellow"))
     _console().print(table)
 
 
@@ -58,6 +72,60 @@ def _arguments(arguments: list[dict[str, Any]]) -> Table:
         name = Text(argument["name"], "bold cyan")
         table.add_row(name, Text(argument["type"]), default, _text(argument["description"]))
     return table
+
+
+def print_runs(runs: Sequence[dict[str, Any]]) -> None:
+    """Print a line for each run."""
+    if not runs:
+        _console().print(Text("no runs yet", "dim"))
+        return
+    table = _table("run", "pipeline", "slot", "status", "took", "error")
+    digits = _telling([run["run_id"] for run in runs])
+    for run in runs:
+        took = format_duration(timedelta(seconds=run["duration_s"])) if "duration_s" in run else ""
+        table.add_row(
+            Text(run["run_id"][:digits], "cyan"),
+            visible(run["pipeline"]),
+            _local(run["slot"]),
+            Text(run["status"], _STATUS_COLOURS.get(run["status"], "")),
+            took,
+            Text(visible(run.get("error", "")), "dim"),
+        )
+    _console().print(table)
+
+
+def print_outcomes(slots: Sequence[dict[str, Any]]) -> None:
+    """Print a line for each slot, with what became of it."""
+    if not slots:
+        _console().print(Text("no slots yet", "dim"))
+        return
+    table = _table("slot", "pipeline", "outcome", "run", "reason")
+    digits = _telling([slot["run_id"] for slot in slots if "run_id" in slot])
+    for slot in slots:
+        table.add_row(
+            _local(slot["slot"]),
+            visible(slot["pipeline"]),
+            Text(slot["outcome"], _STATUS_COLOURS.get(slot["outcome"], "yellow")),
+            Text(slot.get("run_id", "")[:digits], "cyan"),
+            Text(visible(slot.get("reason", "")), "dim"),
+        )
+    _console().print(table)
+
+
+def _telling(ids: Sequence[str]) -> int:
+    """How many characters tell the ids apart, so that `tasker logs` knows which one is meant."""
+    ordered = sorted(set(ids))
+    return max([_SHORTEST_ID, *(1 + _alike(*pair) for pair in pairwise(ordered))])
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two texts begin with in common."""
+    return next((number for number, both in enumerate(zip(one, other, strict=False)) if both[0] != both[1]), len(one))
+
+
+def _local(moment: str) -> str:
+    """A moment in the time zone of the terminal."""
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _requirement(module: dict[str, Any]) -> Text:

@@ -32,6 +32,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     options.add(parser, "--format", choices=FORMATS, default="text", help="how faults are told")
     options.add(parser, "--cache", metavar="DIR", help="where to keep which files are valid; '' for nowhere")
     options.add_file_options(parser)
+    options.add_params(parser)
     parser.set_defaults(command=run)
 
 

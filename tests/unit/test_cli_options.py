@@ -49,3 +49,29 @@ def test_a_grace_is_a_number_of_seconds(said: str) -> None:
     parser = ArgumentParser()
     options.add_run_options(parser)
     assert parser.parse_args(["--grace", said]).grace == float(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        (":9090", ("127.0.0.1", 9090)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("[::1]:9090", ("::1", 9090)),
+        ("localhost:0", ("localhost", 0)),
+        ("", None),
+    ],
+)
+def test_an_address_without_a_host_is_the_loopback(said: str, meant: tuple[str, int] | None) -> None:
+    parser = ArgumentParser()
+    options.add_http(parser)
+    assert parser.parse_args([f"--http={said}"]).http == meant
+    assert parser.parse_args([]).http is None
+
+
+@pytest.mark.parametrize("said", ["9090", "localhost", "::1:9090", ":http", ":-1", ":٣", "http://localhost:9090/"])
+def test_what_is_no_address_is_wrong_usage(said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = ArgumentParser()
+    options.add_http(parser)
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args([f"--http={said}"])
+    assert f"{said!r} is no address" in capsys.readouterr().err

@@ -1,0 +1,88 @@
+"""`tasker logs RUN`: the log of one run, as it was told. RUN is an id, how one begins, or a pipeline: its last run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from tasker.cli import options
+from tasker.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from tasker.facts import Fact
+    from tasker.history import History, RunRecord
+
+_FOLLOW_S = 0.2
+"""Seconds between two looks for what is new."""
+_AT_ONCE = 1000
+"""Facts that are read at once."""
+_MOST_TOLD = 5
+"""Runs that are named where several ids begin alike."""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser("logs", help="the log of one run", description=__doc__)
+    parser.add_argument("run", metavar="RUN", help="an id, how one begins, or a pipeline")
+    options.add_flag(parser, "--follow", help="go on until the run has ended")
+    options.add_history(parser)
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Tell the log: lines for people on a terminal, JSON lines in a pipe."""
+    from tasker.history import History  # noqa: PLC0415 - `tasker --help` needs none of it
+
+    place = options.history(arguments)
+    with History.read(place) as history:
+        record = _found(history, arguments.run)
+        tell = _teller()
+        last = _told(history, record.id, 0, tell)
+        while arguments.follow and record.ended_at is None:
+            time.sleep(_FOLLOW_S)
+            record = _found(history, record.id)
+            last = _told(history, record.id, last, tell)
+    if record.lines_dropped:
+        print(f"tasker: {record.lines_dropped} lines of this log were not kept", file=sys.stderr)  # noqa: T201
+    return 0
+
+
+def _found(history: History, name: str) -> RunRecord:
+    """The run that is meant. Raises `UsageError`."""
+    found = history.found(name, _MOST_TOLD + 1)
+    if not found or found[0].id != name:
+        found = history.runs(name, limit=1) or found
+    if not found:
+        message = f"the history knows no run, and no pipeline with a run, named '{name}': `tasker runs` lists them"
+        raise UsageError(message)
+    if len(found) > 1:
+        listed = ", ".join(each.id for each in found[:_MOST_TOLD])
+        more = ", …" if len(found) > _MOST_TOLD else ""
+        message = f"several runs have ids that begin with '{name}': {listed}{more}"
+        raise UsageError(message)
+    return found[0]
+
+
+def _told(history: History, run_id: str, after: int, tell: Callable[[Fact], None]) -> int:
+    """Tell what is behind a number; the last number."""
+    while page := history.log(run_id, after, _AT_ONCE):
+        for _, fact in page:
+            tell(fact)
+        after = page[-1][0]
+    return after
+
+
+def _teller() -> Callable[[Fact], None]:
+    from tasker.facts import Level  # noqa: PLC0415
+    from tasker.logs import JsonLog, Output  # noqa: PLC0415
+
+    output = Output(sys.stdout.fileno())
+    if not sys.stdout.isatty():
+        return JsonLog(output, level=Level.DEBUG).observe
+    from tasker.cli.console import ConsoleLog  # noqa: PLC0415 - nothing of it is needed in a pipe
+
+    return ConsoleLog(output, colour=True).observe

@@ -1,0 +1,130 @@
+"""`tasker watch [DIR]`: the daemon, which watches, revalidates, schedules and runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentTypeError
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasker.cli import options
+from tasker.durations import parse_duration
+from tasker.errors import UsageError
+from tasker.facts import Level
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from datetime import timedelta
+
+    from tasker.daemon import Daemon, Watching
+    from tasker.facts import Fact
+    from tasker.logs import QueuedOutput
+    from tasker.metrics import Metrics
+
+_LAST_LINES_S = 5.0
+"""Seconds that whoever reads the log gets, at the end, to read the rest of it."""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser("watch", help="the daemon: watch, revalidate, schedule, run", description=__doc__)
+    parser.add_argument("folder", metavar="DIR", nargs="?", default="conf.d", help="default: conf.d")
+    options.add_file_options(parser)
+    options.add_run_options(parser)
+    options.add_history(parser)
+    options.add(parser, "--keep", metavar="DURATION", type=_duration, help="how long runs are kept (default: 30d)")
+    options.add(parser, "--max-runs", metavar="N", type=_count, help="runs at once (default: four a core)")
+    poll = "look at the folders so often, in place of being told of changes"
+    options.add(parser, "--poll", metavar="SECONDS", type=_interval, help=poll)
+    options.add_http(parser)
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Watch until a signal asks to stop; the exit status."""
+    from tasker.daemon import Daemon  # noqa: PLC0415 - `tasker --help` needs none of it
+    from tasker.logs import QueuedOutput  # noqa: PLC0415
+
+    watching = _watching(arguments)
+    with ExitStack() as closing:
+        output = closing.enter_context(QueuedOutput(os.dup(1)))
+        closing.callback(output.drain, _LAST_LINES_S)
+        metrics = _metrics() if arguments.http else None
+        daemon = Daemon(watching, options.settings(arguments), _log(output, arguments), metrics=metrics)
+        if metrics is not None:
+            _answer(daemon, metrics, arguments.http, closing)
+        return daemon.run()
+
+
+def _watching(arguments: argparse.Namespace) -> Watching:
+    """What the options say of the daemon. Raises `UsageError`."""
+    from tasker.daemon import Watching  # noqa: PLC0415
+    from tasker.history import Retention  # noqa: PLC0415
+
+    folder = Path(arguments.folder)
+    if folder.exists() and not folder.is_dir():
+        message = f"{folder} is not a folder: watch a folder of conf files, or run one with `tasker once {folder}`"
+        raise UsageError(message)
+    chosen = {name: getattr(arguments, name) for name in ("max_runs",) if getattr(arguments, name) is not None}
+    retention = Retention() if arguments.keep is None else Retention(age=arguments.keep)
+    return Watching(
+        folder=folder,
+        state=Path(arguments.state),
+        history=arguments.history or "",
+        poll_s=arguments.poll,
+        retention=retention,
+        **chosen,
+    )
+
+
+def _log(output: QueuedOutput, arguments: argparse.Namespace) -> Callable[[Fact], None]:
+    """Who tells what happens: a line for people on a terminal, and JSON elsewhere."""
+    level = Level(arguments.log_level)
+    if arguments.log_format == "console" or (arguments.log_format == "auto" and sys.stdout.isatty()):
+        from tasker.cli.console import ConsoleLog  # noqa: PLC0415
+
+        return ConsoleLog(output, level=level, colour=sys.stdout.isatty()).observe
+    from tasker.logs import JsonLog  # noqa: PLC0415
+
+    return JsonLog(output, level=level).observe
+
+
+def _metrics() -> Metrics:
+    from tasker.metrics import Metrics  # noqa: PLC0415 - only where somebody can ask for them
+
+    return Metrics()
+
+
+def _answer(daemon: Daemon, metrics: Metrics, address: tuple[str, int], closing: ExitStack) -> None:
+    """Answer probes until the end."""
+    from tasker.probes import Probes  # noqa: PLC0415 - only where somebody asks
+
+    probes = Probes(*address, lambda: daemon.state, metrics)
+    probes.start()
+    closing.callback(probes.stop)
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        message = f"{text!r} is no duration, such as 30d or 12h"
+        raise ArgumentTypeError(message) from None
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        message = f"{text!r} is no number of runs, which is 1 or more"
+        raise ArgumentTypeError(message)
+    return int(text)
+
+
+def _interval(text: str) -> float:
+    seconds = options.seconds(text)
+    if seconds <= 0:
+        message = "it is to be more than nought"
+        raise ArgumentTypeError(message)
+    return seconds
