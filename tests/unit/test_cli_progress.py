@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 from support.facts import fact, pipeline
 
 from tasker.cli.progress import TAIL, Progress, State
 from tasker.facts import Event
+from tasker.pipeline import Retry, Step
 
 
 def test_a_step_goes_from_waiting_to_its_end() -> None:
@@ -52,6 +55,15 @@ def test_where_there_is_no_room_for_all_what_runs_or_failed_comes_first_in_the_o
     assert [step.id for step in progress.most_urgent(3)] == ["b", "c", "f"]
     assert [step.id for step in progress.most_urgent(99)] == list("abcdef")
     assert progress.most_urgent(-1) == []
+
+
+def test_a_hook_is_there_when_it_comes_up_with_the_list_that_it_stands_in() -> None:
+    hook = Step(id="tidy", task="noop", retry=Retry(attempts=2))
+    progress = Progress(replace(pipeline("a"), finally_=(hook,)))
+    assert list(progress.steps) == ["a"]
+    progress.take(fact(Event.STEP_STARTED, "tidy", attempt=1), 1.0)
+    step = progress.steps["tidy"]
+    assert (step.state, step.hook, step.attempts) == (State.RUNNING, "finally", 2)
 
 
 @given(st.lists(st.tuples(st.sampled_from(Event), st.sampled_from([None, "a", "b", "unknown"]), st.integers(0, 3))))

@@ -20,7 +20,7 @@ from tasker import Task
 from tasker.discovery import Catalogue
 from tasker.document import RUN_VARIABLES
 from tasker.faults import Fault
-from tasker.pipeline import Catchup, LateArgument, OnFailure, Overlap, Pipeline, Retry, Schedule
+from tasker.pipeline import Catchup, LateArgument, OnFailure, Overlap, Phase, Pipeline, Resume, Retry, Schedule
 from tasker.project import Project
 from tasker.registry import registry
 from tasker.settings import Settings
@@ -207,6 +207,61 @@ class TestOutputs:
         assert found(text) == ["1:42 cyclic-needs"]
 
 
+class TestHooks:
+    def test_they_are_steps_of_their_own_lists(self) -> None:
+        pipeline = valid("""
+            defaults { timeout = 5m }
+            tasks = [{ name = say }]
+            on_failure = [{ name = say }, { id = mail, name = say, retries = 2, needs = [] }]
+            on_success = []
+            finally = [{ name = say, when = false }, { name = say }]
+        """)
+        told = {phase: [(step.id, step.needs) for step in steps] for phase, steps in pipeline.phases.items()}
+        assert told == {
+            Phase.TASKS: [("say", ())],
+            Phase.ON_FAILURE: [("say_2", ()), ("mail", ())],
+            Phase.ON_SUCCESS: [],
+            Phase.FINALLY: [("say_3", ()), ("say_4", ("say_3",))],
+        }
+        assert {step.timeout for steps in pipeline.hooks.values() for step in steps} == {timedelta(minutes=5)}
+
+    def test_they_read_what_the_run_has_come_to_and_what_steps_handed_on(self) -> None:
+        pipeline = valid("""
+            words = ${run.failed_step}" failed: "${run.error}
+            tasks = [{ name = scan }]
+            on_failure = [{ name = say, args { text = ${words} }, when = ${?outputs.scan.ok} }]
+            on_success = [{ name = scan, args { path = ${outputs.scan.file} } }]
+            finally = [{ name = say, args { text = ${run.status} } }]
+        """)
+        (hook,) = pipeline.on_failure
+        assert isinstance(hook.arguments["text"], LateArgument)
+        assert hook.arguments["text"].spared
+
+    @pytest.mark.parametrize(
+        ("hooks", "code"),
+        [
+            ("finally = [{ name = say, args { text = ${outputs.scan.file} } }]", "unknown-output"),
+            ("finally = [{ name = say, args { text = ${?outputs.scan.fill} } }]", "unknown-output"),
+            ("on_success = [{ name = say, args { text = ${outputs.scan.fill} } }]", "unknown-output"),
+            (
+                "finally = [{ name = scan, id = a }, { name = say, needs = [], when = ${?outputs.a.ok} }]",
+                "unknown-output",
+            ),
+            ("finally = [{ name = say, args { times = ${?outputs.scan.parts} } }]", "bad-argument"),
+            ("finally = [{ name = say, needs = [scan] }]", "unknown-need"),
+            ("finally = [{ name = say, needs = [b] }, { id = b, name = say, needs = [say] }]", "cyclic-needs"),
+            ("finally = [{ name = say, timeout = ${run.duration} }]", "bad-value"),
+        ],
+    )
+    def test_what_they_cannot_have_is_a_fault(self, hooks: str, code: str) -> None:
+        text = f"tasks = [{{ name = scan }}]\n{hooks}"
+        assert [fault.split()[1] for fault in found(text)] == [code]
+
+    def test_the_steps_of_a_file_are_counted_together(self) -> None:
+        half = ", ".join(["{ name = say, needs = [] }"] * (MOST_STEPS // 2))
+        assert found(f"tasks = [{half}]\nfinally = [{half}, {{ name = say }}]") == ["2:11 too-large"]
+
+
 class TestSecrets:
     def test_one_may_be_an_argument(self) -> None:
         pipeline = valid("tasks = [{ name = say, args { text = Bearer ${secret.x} } }]", secrets={"x": "abc"})
@@ -354,10 +409,11 @@ def test_what_authors_name_their_variables_is_no_concern_of_ours() -> None:
 
 
 def test_a_pipeline_has_what_its_file_says() -> None:
-    text = "description = d⏎owner = o⏎timeout = 2h⏎max_parallel = 2⏎params { a = 1, b { c = [x] } }⏎"
+    text = "description = d⏎owner = o⏎timeout = 2h⏎max_parallel = 2⏎resume = never⏎params { a = 1, b { c = [x] } }⏎"
     pipeline = valid(text + "tasks = [{ name = say }]")
     assert (pipeline.name, pipeline.description, pipeline.owner) == ("nightly", "d", "o")
     assert (pipeline.timeout, pipeline.max_parallel) == (timedelta(hours=2), 2)
+    assert pipeline.resume is Resume.NEVER
     assert pipeline.params == {"a": 1, "b": {"c": ["x"]}}
 
 

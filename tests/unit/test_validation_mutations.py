@@ -33,6 +33,8 @@ tasks = [
   { name = ship, args { to = { host = example.org } { port = 22 } }, retries = 2, on_failure = continue }
 ]
 tasks += { name = say, args = ${greeting}, needs = [] }
+on_failure = [{ name = say, args { text = ${run.failed_step}": "${run.error} }, when = ${?outputs.scan.found} }]
+finally = [{ id = tell, name = say, args { text = ${?outputs.scan.file}${run.status} } }, { name = say, args { text = x }, needs = tell }]
 greeting { text = hi ${?USER} }
 """
 SHARED = 'region = "ap"\nowner = data\nlong = """several\nlines"""\n'
