@@ -163,10 +163,11 @@ def history(arguments: argparse.Namespace) -> str | Path:
     """Where the history is: a URL, or the state folder; raises `UsageError`."""
     if not arguments.history:
         return Path(arguments.state)
-    from tasker.history.urls import is_url, shown  # noqa: PLC0415
+    from tasker.history.urls import is_url  # noqa: PLC0415
 
     if not is_url(arguments.history):
-        message = f"--history {shown(arguments.history)}: a URL is expected, postgresql://…; --state names a folder"
+        # What was given is not shown: it may hold a password, wherever that stands in what is no URL.
+        message = "--history: a URL is expected, postgresql://USER@HOST/DATABASE; --state names a folder"
         raise UsageError(message)
     return str(arguments.history)
 

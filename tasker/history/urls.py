@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_URL = re.compile(r"^postgres(?:ql)?:", re.IGNORECASE)
+_URL = re.compile(r"^postgres(?:ql)?://", re.IGNORECASE)
 _MASK = "***"
 _SECRETS = re.compile(r"((?:ssl)?password\s*=\s*)('[^']*'?|[^&\s]+)", re.IGNORECASE)
-_USER = re.compile(r"(postgres(?:ql)?://[^:/?#@\s]*):.*@", re.IGNORECASE)
+_USER = re.compile(r"([a-z][a-z0-9+.-]*:/*[^:/?#@\s]*):.*@", re.IGNORECASE)
 """A user, and all that may be the password: up to the last `@`, since who forgets to escape one has several."""
 
 
