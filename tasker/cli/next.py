@@ -121,12 +121,13 @@ def _tell(coming: Iterable[dict[str, Any]]) -> None:
 
 def _row(slot: dict[str, Any]) -> dict[str, Any]:
     """A slot as people read it."""
+    local, utc = datetime.fromisoformat(slot["local"]), datetime.fromisoformat(slot["slot"])
     jitter = f"up to {format_duration(timedelta(seconds=slot['jitter_s']))} later" if "jitter_s" in slot else ""
     return {
         "pipeline": slot["pipeline"],
         "timezone": slot["timezone"],
-        "local_time": f"{datetime.fromisoformat(slot['local']):%a %Y-%m-%d %H:%M:%S}",
-        "utc": f"{datetime.fromisoformat(slot['slot']):%a %H:%M:%S}",
+        "local_time": f"{local:%a %Y-%m-%d} {_time(local)}",
+        "utc": f"{utc:%a} {_time(utc)}",
         "note": "; ".join(filter(None, (slot.get("note"), jitter))),
     }
 

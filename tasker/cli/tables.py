@@ -60,8 +60,10 @@ def print_slots(slots: list[dict[str, Any]]) -> None:
     """Print a line for each slot."""
     table = _table("local time", "time zone", "UTC", "pipeline", "")
     for slot in slots:
-        local, utc = Text(slot["local_time"], "bold cyan", no_wrap=True), Text(slot["utc"], "dim", no_wrap=True)
+        local, utc = Text(slot["local_time"], "bold cyan"), Text(slot["utc"], "dim")
         table.add_row(local, slot["timezone"], utc, visible(slot["pipeline"]), Text(slot["note"], "yellow"))
+    for column in table.columns[:3]:
+        column.no_wrap = True
     _console().print(table)
 
 
