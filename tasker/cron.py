@@ -1,14 +1,17 @@
 """A cron expression, a time zone, and the next slot after a moment: pure, and without a clock.
 
 Not to be confused with a pipeline's `Schedule`, which says what becomes of a slot. The rules are those of Debian's
-cron, daylight saving included; cronsim knows them.
+cron, daylight saving included. cronsim reads expressions and knows the calendar; what becomes of times when clocks are
+changed is decided here, since cronsim 2.8 loses slots where that is not by whole hours, or happens at midnight.
 """
 
 from __future__ import annotations
 
 import re
+from copy import copy
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tasker.errors import TaskerError
@@ -17,6 +20,8 @@ from tasker.nearest import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from zoneinfo import ZoneInfo
+
+    from cronsim import CronSim
 
 LONGEST = 500
 """Characters of an expression: the longest that says something, every minute of the hour in a list, has fewer."""
@@ -47,6 +52,9 @@ _SHORTHANDS = {
 }
 
 _ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
+_NONE = timedelta()
 
 
 class CronError(TaskerError):
@@ -100,16 +108,87 @@ class Cron:
 
     def moments(self, after: datetime, timezone: ZoneInfo) -> Iterator[datetime]:
         """The moments later than `after` that are due, in order."""
-        from cronsim import CronSim, CronSimError  # noqa: PLC0415 - what is only run, and not scheduled, needs no cron
+        from cronsim import CronSimError  # noqa: PLC0415 - what is only run, and not scheduled, needs no cron
 
+        begin = after.astimezone(UTC).replace(microsecond=0) + _SECOND
+        find = _by_the_clock if self._follows_the_clock else _by_the_day
         try:
-            for moment in CronSim(self.fields, after.astimezone(timezone)):
-                # In the hour that comes twice, cronsim begins again with the first of the two.
-                if moment.astimezone(UTC) > after:
-                    after = moment.astimezone(UTC)
-                    yield moment
+            for moment in find(_calendar(self.fields), begin, timezone):
+                yield moment.astimezone(timezone)
         except (CronSimError, OverflowError):  # the 31st of February; the year 10000
             return
+
+    @property
+    def _follows_the_clock(self) -> bool:
+        """Whether it says how often, by a star, and not at which times of the day."""
+        *times, _day, _month, _weekday = self.fields.split()
+        return any(field.startswith("*") for field in times)
+
+
+def _by_the_clock(calendar: CronSim, begin: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """The moments from `begin` on at which a clock in the zone shows what is due."""
+    while True:
+        # Up to its next change the clock is ahead of UTC by as much as now.
+        ahead, change = _ahead(begin, zone), _change(begin, begin + _DAY, zone)
+        end = change or begin + _DAY
+        for wall in _times(calendar, begin + ahead):
+            if (moment := wall - ahead) >= end:
+                # No clock is changed by over a day, so that nothing is due until two days before this.
+                begin = change or max(end, moment - 2 * _DAY)
+                break
+            yield moment
+        else:
+            return
+
+
+def _by_the_day(calendar: CronSim, begin: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """The moments from `begin` on that are a time of the day that is due.
+
+    One that comes twice counts when it comes first, and those that the clock leaves out at once when it has, once.
+    """
+    last = begin - _SECOND
+    for wall in _times(calendar, begin + _ahead(begin, zone)):
+        if (moment := _moment(wall, zone)) > last:
+            yield moment
+            last = moment
+
+
+def _moment(wall: datetime, zone: ZoneInfo) -> datetime:
+    """When a clock in the zone first shows this, or has left it out."""
+    before, after = (wall.replace(tzinfo=zone, fold=fold).utcoffset() or _NONE for fold in (0, 1))
+    leaves_out = _change(wall - after, wall - before, zone) if after > before else None
+    return leaves_out or wall - before
+
+
+def _change(early: datetime, late: datetime, zone: ZoneInfo) -> datetime | None:
+    """When between two moments the zone's clocks are changed, if they are."""
+    ahead = _ahead(early, zone)
+    if _ahead(late, zone) == ahead:
+        return None
+    while late - early > _SECOND:
+        middle = (early + (late - early) / 2).replace(microsecond=0)
+        early, late = (middle, late) if _ahead(middle, zone) == ahead else (early, middle)
+    return late
+
+
+def _ahead(moment: datetime, zone: ZoneInfo) -> timedelta:
+    """By how much the zone's clocks are ahead of UTC."""
+    return moment.astimezone(zone).utcoffset() or _NONE
+
+
+def _times(calendar: CronSim, wall: datetime) -> Iterator[datetime]:
+    """The times from this one on that are due: what a clock shows, written as if it were UTC."""
+    search = copy(calendar)
+    search.dt = wall - _SECOND
+    return search
+
+
+@lru_cache(maxsize=4096)
+def _calendar(fields: str) -> CronSim:
+    """The times of years without end that are due: to be copied, and searched."""
+    from cronsim import CronSim  # noqa: PLC0415 - as above
+
+    return CronSim(fields, _ANY_MOMENT)
 
 
 def timezone(name: str) -> ZoneInfo:
