@@ -163,18 +163,20 @@ class Metrics:
         timeout: timedelta | None = None,
         succeeded_at: datetime | None = None,
         decided: datetime | None = None,
+        last_run: Status | None = None,
     ) -> None:
         """Tell of this pipeline from now on, or of its new version.
 
         Its slots count from `since` on: when its schedule took effect. A daemon that starts knows from the history when
-        it last succeeded, and its latest slot that has an outcome (`decided`); of a new version these may be left out.
+        it last succeeded, its latest slot that has an outcome (`decided`), and how its last run ended; of a new version
+        these may be left out.
         """
         expectation = None if schedule is None else _expectation(schedule, timeout)
         with self._lock:
             if pipeline not in self._tallies and len(self._tallies) >= MOST:
                 return
             tally = self._tallies.setdefault(pipeline, Tally())
-            before = tally.standing or Standing(since=since)
+            before = tally.standing or Standing(since=since, bad_end=last_run and _BAD_ENDS.get(last_run))
             tally.file, tally.expectation = file, expectation
             tally.standing = replace(
                 before,

@@ -17,6 +17,7 @@ from tasker.facts import Event, Fact
 from tasker.faults import Fault, Place
 from tasker.metrics import MOST, OTHERS, Metrics
 from tasker.pipeline import Schedule
+from tasker.run import Status
 
 NOW = datetime(2026, 11, 22, 2, 15, tzinfo=UTC)
 NIGHTLY = Schedule(cron=("15 2 * * *",))
@@ -184,6 +185,15 @@ def test_the_history_tells_a_new_daemon_when_a_pipeline_last_succeeded() -> None
     assert value(metrics, "tasker_last_success_timestamp_seconds", pipeline="crm") == (NOW - night).timestamp()
     assert metrics.overdue(NOW) == {}
     assert metrics.overdue(NOW + timedelta(minutes=2))
+
+
+def test_a_new_daemon_does_not_settle_what_went_wrong_under_the_last_one() -> None:
+    metrics = Metrics()
+    metrics.keep("crm", file="crm.conf", since=NOW, schedule=NIGHTLY, decided=NOW, last_run=Status.FAILED)
+    assert metrics.overdue(NOW) == {"crm": "its last run failed, and nothing has succeeded since"}
+    metrics.keep("crm", file="crm.conf", since=NOW, schedule=NIGHTLY, decided=NOW, last_run=Status.SUCCEEDED)
+    metrics.observe(fact(Event.RUN_SUCCEEDED))
+    assert metrics.overdue(NOW) == {}
 
 
 def test_there_is_no_last_success_before_the_first() -> None:
