@@ -18,8 +18,8 @@ from tasker.errors import TaskerError
 from tasker.foreground import exit_status
 from tasker.journal import Journal
 from tasker.messages import Broken, Refused, RunBegan, Told
-from tasker.runner import StopRequest
 from tasker.snapshot import SnapshotFolder
+from tasker.stop import StopRequest
 from tasker.supervision import heeded_signals
 
 if TYPE_CHECKING:
@@ -35,10 +35,6 @@ BROKEN = 70
 """The exit status of a run that could not go on."""
 _LONGEST_REASON = 4096
 """Bytes of the reason for which a run is stopped: what a pipe takes at one go."""
-
-
-class JournalError(TaskerError):
-    """No journal can be written."""
 
 
 def execute(project: Project, order: RunOrder, tell: Callable[[Any], None], reasons: int) -> int:
@@ -65,20 +61,20 @@ def _executed(project: Project, order: RunOrder, tell: Callable[[Any], None], st
         return REFUSED
     with ExitStack() as open_files:
         observers: list[Callable[[Fact], None]] = [lambda fact: tell(Told(fact=fact))]
-        if order.journal is not None:
+        journal = _journal(order.journal) if order.journal is not None else None
+        if journal is not None:
             # First: what is told has been written.
-            observers.insert(0, open_files.enter_context(_journal(order.journal)).write)
+            observers.insert(0, open_files.enter_context(journal).write)
         return exit_status(project.run(loaded, observers=observers, stop=stop, done=order.done), stop)
 
 
-def _journal(path: Path) -> Journal:
+def _journal(path: Path) -> Journal | None:
+    """The journal of a run; `None` where none can be had, as on a full disk: the work matters more than its record."""
     try:
         return Journal(path)
     except OSError as error:
-        message = (
-            f"its journal {path} cannot be written: {error.strerror or error}; is the state folder there, and yours?"
-        )
-        raise JournalError(message) from error
+        print(f"tasker: a run goes on without its journal {path}: {error.strerror or error}", file=sys.stderr)  # noqa: T201 - the run's own log is not the place
+        return None
 
 
 def _stop_request(reasons: int) -> StopRequest:
