@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tasker.facts import Level, config_loaded
 from tasker.logs import JsonLog, Output
 from tasker.run import Status
-from tasker.runner import StopRequest
+from tasker.stop import StopRequest
 from tasker.supervision import heeded_signals
 
 if TYPE_CHECKING:

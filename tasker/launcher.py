@@ -46,6 +46,7 @@ from tasker.messages import (
 from tasker.process import Leftovers, signals_blocked
 from tasker.project import Project
 from tasker.registry import registry
+from tasker.run import longest_stop_s
 from tasker.snapshot import Snapshot, SnapshotFolder
 from tasker.supervision import begun
 from tasker.workspace import remove
@@ -54,12 +55,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tasker.examination import Batch
-    from tasker.runner import StopRequest
+    from tasker.stop import StopRequest
 
 _EXAMINERS = min(4, os.cpu_count() or 1)
 """Processes that one validation has at once."""
 _LAST_GRACE_S = 3.0
-"""Seconds beyond the grace of steps after which a launcher that ends no longer waits for its runs."""
+"""Seconds beyond what a run has to end, hooks included, after which a launcher that ends no longer waits for it."""
 _DAEMON_GONE = "the daemon is gone"
 _FORK_AGAIN_S = 1.0
 """Seconds to wait where the machine has no more processes to give."""
@@ -232,11 +233,11 @@ class Launcher:
         if self._ending:
             return
         self._ending = True
-        grace_s = self._project.settings.grace_s
+        stop_s = longest_stop_s(self._project.settings.grace_s)
         for run in self._runs.values():
             run.stop(reason)
-        self._after(grace_s + _LAST_GRACE_S / 2, partial(self._end_runs, _Run.hurry))
-        self._after(grace_s + _LAST_GRACE_S, partial(self._end_runs, _Run.kill))
+        self._after(stop_s + _LAST_GRACE_S / 2, partial(self._end_runs, _Run.hurry))
+        self._after(stop_s + _LAST_GRACE_S, partial(self._end_runs, _Run.kill))
 
     def _end_runs(self, end: Callable[[_Run], None]) -> None:
         for run in self._runs.values():

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from tasker.facts import Fact
     from tasker.pipeline import Pipeline, Schedule
     from tasker.run import Run, StepRun
-    from tasker.runner import StopRequest
     from tasker.settings import Settings
+    from tasker.stop import StopRequest
     from tasker.variables import Variables
 
 PARAMS = "params"

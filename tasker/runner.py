@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 import selectors
 import signal
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from tasker.facts import Fact
     from tasker.pipeline import Pipeline, Step
     from tasker.registry import TaskRegistry
+    from tasker.stop import StopRequest
 
 _LEFTOVER_POLL_S = 0.05
 """Seconds between looks at what a step that is being ended has left behind: nothing tells when these end."""
@@ -70,41 +69,6 @@ class Occasion:
     """The id of the run that broke off, and that this one takes up again."""
     late_s: float | None = None
     """Seconds from the slot to the start; `None` where nobody waited for the slot."""
-
-
-class StopRequest:
-    """How the world outside, such as a signal handler, tells a run to stop."""
-
-    def __init__(self) -> None:
-        self.signals: list[int] = []
-        """The signals that asked for it, in order; the second one ends everything at once."""
-        self.reason = ""
-        """Why, in words, where whoever asked first gave them."""
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._write, False)
-
-    def request(self, signum: int, reason: str = "") -> None:
-        """Ask the run to stop, as a signal does; its error says the reason."""
-        self.reason = self.reason or reason
-        self.signals.append(signum)
-        with suppress(BlockingIOError):  # so many requests that have not been heard are one
-            os.write(self._write, b"!")
-
-    def fileno(self) -> int:
-        """The descriptor that is readable while a request has not been heard."""
-        return self._read
-
-    def hear(self) -> str:
-        """Take note of a request; the reason that was given, or the name of its signal."""
-        os.read(self._read, 1)
-        if self.reason:
-            return f"interrupted: {self.reason}"
-        return f"interrupted by {signal.Signals(self.signals[-1]).name}"
-
-    def close(self) -> None:
-        """Let go of the descriptors."""
-        os.close(self._read)
-        os.close(self._write)
 
 
 class Runner:
@@ -343,6 +307,7 @@ class Runner:
             self._course.end(step_run)
             return
         told |= {"error": verdict.error, **({"traceback": verdict.traceback} if verdict.traceback else {})}
+        told |= {"interrupted": True} if step_run.status is Status.INTERRUPTED else {}
         if number < step.retry.attempts and not self._phase_ended:
             self._retry(step, step_run, told)
         else:

@@ -153,6 +153,8 @@ def test_after_a_stop_hooks_run_at_once_when_the_steps_have_ended(tmp_path: Path
     assert told(ended) == {"waits": Status.INTERRUPTED, "fine": Status.SUCCEEDED, "touches": Status.SUCCEEDED}
     assert ended.status is Status.INTERRUPTED
     assert watcher.facts[-1].details["error"] == "interrupted by SIGTERM"
+    (failed,) = [fact for fact in watcher.facts if fact.event == Event.STEP_FAILED]
+    assert failed.details["interrupted"] is True
     assert took_s < 30
 
 
@@ -177,7 +179,7 @@ def test_a_hook_that_hangs_ends_with_the_grace_period_and_finally_is_done(tmp_pa
     assert GRACE_S < took_s < longest_stop_s(GRACE_S)
 
 
-def test_nothing_outlasts_twice_the_grace_period(tmp_path: Path) -> None:
+def test_nothing_outlasts_the_longest_stop(tmp_path: Path) -> None:
     hooks: dict[str, Any] = {"on_failure": (step("ignores", id="one"),), "finally_": (step("ignores", id="two"),)}
     ended, _, took_s = stopped(tmp_path, tasks(), step("ignores"), **hooks)
     assert set(told(ended).values()) == {Status.INTERRUPTED}
