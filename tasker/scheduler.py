@@ -199,8 +199,9 @@ class Scheduler:
         while self._upcoming and self._upcoming[0][0] <= now:
             at, name = heapq.heappop(self._upcoming)
             line = self._lines.get(name)
-            if line and line.upcoming == at:
+            if line and line.awaited == at:
                 line.awaited = None
+            if line and line.upcoming == at:
                 decisions += self._due(name, line, now)
         while self._timers and self._timers[0][0] <= now:
             waiting = heapq.heappop(self._timers)[2]

@@ -515,6 +515,16 @@ def test_the_clock_set_back_does_not_make_a_slot_wait_for_its_jitter_all_over() 
     assert started(scheduler.tick(at(6))) == [slot(60)]
 
 
+def test_the_clock_set_back_between_a_removal_and_a_return_keeps_nobody_asleep() -> None:
+    scheduler = put(schedule())
+    live(scheduler, 1)
+    scheduler.remove("crm", "the file is gone", at(1.5))
+    scheduler.tick(at(2))
+    scheduler.rewind(at(1.5))
+    scheduler.put("crm", schedule(overlap=Overlap.ALLOW), at(1.5))
+    assert started(live(scheduler, 2)) == [slot(2)]
+
+
 def test_a_history_of_the_time_to_come_does_not_keep_a_pipeline_waiting_for_it() -> None:
     scheduler = Scheduler(4)
     scheduler.put("crm", schedule(), NOON, since=NOON + timedelta(days=365))
