@@ -145,6 +145,8 @@ class Recorder(threading.Thread):
         """Whether nobody waits any more for what is not written."""
         self._history: History | None = None
         self._exclusive = False
+        self._only_lines = False
+        """Whether what was written last, or could not be, was lines of logs alone."""
         self._replaced: HistoryReplaced | None = None
         """What is to be told once there is a new file."""
         self._troubled = False
@@ -289,6 +291,7 @@ class Recorder(threading.Thread):
     def _write_some(self, history: History) -> None:
         """Write what waits; in trouble first what may not be lost, and less at once."""
         batch = self._batch()
+        self._only_lines = all(item.line for item in batch)
         try:
             answers = _carried_out(history, batch)
         except HistoryError:
@@ -333,6 +336,11 @@ class Recorder(threading.Thread):
                 self._queue = deque(item for item in self._queue if id(item) not in gone)
             self._lines.written(batch)
 
+    @property
+    def _essential(self) -> int:
+        """How much waits that may not be dropped."""
+        return len(self._queue) - self._lines.waiting
+
     # Trouble
 
     def _trouble(self, error: HistoryError) -> None:
@@ -360,8 +368,9 @@ class Recorder(threading.Thread):
         self._pause()
 
     def _pause(self) -> None:
+        """Wait a little; not where it is lines that cannot be written, and there is something else."""
         with self._changed:
-            self._changed.wait_for(lambda: self._abandoned, self._retry_s)
+            self._changed.wait_for(lambda: self._abandoned or (self._only_lines and self._essential), self._retry_s)
         self._retry_s = min(2 * self._retry_s, _LONGEST_RETRY_S)
 
     def _calm(self, *, lines: bool) -> None:
@@ -416,7 +425,8 @@ class _Lines:
     """Counts the lines of logs: how many wait, how much there is of each run, how many were dropped."""
 
     def __init__(self) -> None:
-        self._waiting = 0
+        self.waiting = 0
+        """How many wait to be written."""
         self._characters = 0
         self._kept: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
@@ -424,7 +434,7 @@ class _Lines:
 
     def take(self, run_id: str, size: int) -> bool:
         """Whether there is room for a line of so many characters."""
-        full = self._waiting >= _MOST_LINES or self._characters + size > _MOST_CHARACTERS
+        full = self.waiting >= _MOST_LINES or self._characters + size > _MOST_CHARACTERS
         if size and (full or self._kept[run_id] + size > _LOG_OF_A_RUN):
             self._dropped[run_id] += 1
             self._let_go += full
@@ -438,7 +448,7 @@ class _Lines:
         self._count(-sum(1 for item in batch if item.line), -sum(item.line for item in batch))
 
     def _count(self, lines: int, characters: int) -> None:
-        self._waiting += lines
+        self.waiting += lines
         self._characters += characters
 
     def ended(self, run_id: str) -> int:

@@ -1,0 +1,75 @@
+"""A run's journal: what resuming it needs, line by line, whatever becomes of the process that writes it."""
+
+from __future__ import annotations
+
+import resource
+from typing import TYPE_CHECKING
+
+from support.histories import fact, whole_run
+
+from tasker.facts import Event
+from tasker.journal import Journal, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_what_matters_is_read_back_and_what_steps_print_is_not_kept(tmp_path: Path) -> None:
+    file = tmp_path / "run-1.jsonl"
+    with Journal(file) as journal:
+        for each in whole_run():
+            journal.write(each)
+        journal.write(fact("a task's own words"))
+    assert [*read(file)] == [each for each in whole_run() if each.event != Event.STEP_OUTPUT]
+
+
+def test_each_fact_is_there_as_soon_as_it_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "run-1.jsonl"
+    with Journal(file) as journal:
+        for number, each in enumerate((fact(Event.RUN_STARTED), fact(Event.RUN_FAILED)), 1):
+            journal.write(each)
+            assert len([*read(file)]) == number
+
+
+def test_a_line_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "run-1.jsonl"
+    with Journal(file) as journal:
+        journal.write(fact(Event.RUN_STARTED))
+        journal.write(fact(Event.RUN_FAILED))
+    whole = file.read_bytes()
+    for cut in range(len(whole)):
+        file.write_bytes(whole[:cut])
+        assert len([*read(file)]) == whole[: cut + 1].count(b"\n")
+
+
+def test_a_line_that_is_none_of_ours_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "run-1.jsonl"
+    file.write_bytes(b'[]\n{"event": 1}\nnull\n\xff\n' + b"[" * 100_000 + b"\n")
+    assert [*read(file)] == []
+
+
+def test_a_journal_that_is_not_there_has_nothing(tmp_path: Path) -> None:
+    assert [*read(tmp_path / "none")] == []
+
+
+def test_a_journal_goes_on_where_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "run-1.jsonl"
+    for event in (Event.RUN_STARTED, Event.RUN_FAILED):
+        with Journal(file) as journal:
+            journal.write(fact(event))
+    assert [each.event for each in read(file)] == [Event.RUN_STARTED, Event.RUN_FAILED]
+
+
+def test_what_does_not_fit_on_the_disk_is_written_as_soon_as_there_is_room(tmp_path: Path) -> None:
+    file = tmp_path / "run-1.jsonl"
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal(file) as journal:
+        journal.write(fact(Event.RUN_STARTED))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 20, hard))
+        try:
+            for attempt in range(3):  # the first is cut off, the others do not fit at all
+                journal.write(fact(Event.STEP_STARTED, step="s", attempt=attempt))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        journal.write(fact(Event.RUN_FAILED))
+    assert [each.event for each in read(file)] == [Event.RUN_STARTED, *[Event.STEP_STARTED] * 3, Event.RUN_FAILED]
