@@ -62,6 +62,39 @@ def test_in_the_second_of_two_equal_hours_the_slot_of_the_first_is_over() -> Non
     assert following("30 2 * * *", second) == ["2026-04-06 02:30:00 +1000"]
 
 
+def test_a_time_of_the_day_with_seconds_follows_the_same_rules() -> None:
+    assert following("30 30 2 * * *", datetime(2026, 10, 3, 12, tzinfo=SYDNEY)) == ["2026-10-04 03:00:00 +1100"]
+    before = datetime(2026, 4, 4, 12, tzinfo=SYDNEY)
+    assert following("30 30 2 * * *", before, count=2) == ["2026-04-05 02:30:30 +1100", "2026-04-06 02:30:30 +1000"]
+
+
+def test_times_that_the_clock_leaves_out_are_one_slot() -> None:
+    before = datetime(2026, 10, 3, 12, tzinfo=SYDNEY)
+    assert following("0,30 2,3 * * *", before, count=2) == ["2026-10-04 03:00:00 +1100", "2026-10-04 03:30:00 +1100"]
+
+
+def test_what_is_due_every_so_often_follows_the_clock_through_the_hour_that_comes_twice() -> None:
+    before = datetime(2026, 4, 5, 1, 59, tzinfo=SYDNEY)
+    assert following("*/30 2 * * *", before, count=4) == [
+        "2026-04-05 02:00:00 +1100",
+        "2026-04-05 02:30:00 +1100",
+        "2026-04-05 02:00:00 +1000",
+        "2026-04-05 02:30:00 +1000",
+    ]
+
+
+def test_a_clock_that_is_changed_by_half_an_hour_loses_no_slot() -> None:
+    zone = ZoneInfo("Australia/Lord_Howe")
+    before = datetime(2026, 4, 4, 12, tzinfo=zone)
+    assert following("*/20 2 * * *", before, zone) == ["2026-04-05 02:00:00 +1030"]
+
+
+def test_a_clock_that_is_changed_at_midnight_loses_no_slot() -> None:
+    zone = ZoneInfo("Atlantic/Azores")
+    before = datetime(2026, 3, 28, 23, 59, tzinfo=zone)
+    assert following("* 1 * * *", before, zone) == ["2026-03-29 01:00:00 +0000"]
+
+
 @pytest.mark.parametrize("expression", ["0 0 31 2 *", "0 0 30,31 2 *", "0 0 0 31 4,6 *"])
 def test_what_never_comes_due_has_no_slot(expression: str) -> None:
     assert Cron.parse(expression).next(NEW_YEAR, SYDNEY) is None
