@@ -59,10 +59,11 @@ _LAST_WORDS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Blind:
-    """What the watcher has to complain of."""
+class _Report:
+    """What a thread has to say of how something does: `error` is `None` where it does well again."""
 
-    words: str
+    what: str
+    error: str | None
 
 
 class UnfitHistoryError(TaskerError):
@@ -124,7 +125,7 @@ class Daemon:
             [self._conf_dir, *self._settings.task_folders],
             self._look,
             poll_s=watching.poll_s,
-            troubled=lambda words: self._inbox.post(_Blind(words)),
+            troubled=partial(self.report, "watch"),
         )
         self._looking = Lock()
         self._seen: Survey | None = None
@@ -150,7 +151,7 @@ class Daemon:
         os.environ[MARK] = self._me.id
         linux.adopt_orphans()
         self._selector.register(self._inbox, selectors.EVENT_READ)
-        with ExitStack() as closing, self._heeding_signals():
+        with self._heeding_signals(), ExitStack() as closing:
             closing.callback(self._close)
             self._recorder.start()
             with suppress(OSError):  # the runs do without, and the history tells if it is the disk
@@ -164,6 +165,10 @@ class Daemon:
         if self._unfit:
             raise UnfitHistoryError(self._unfit)
         return 128 + self._stopping[0]
+
+    def report(self, what: str, error: str | None) -> None:
+        """Say that something does not work, or with `None` that it does again; from any thread."""
+        self._inbox.post(_Report(what, error))
 
     # The main loop
 
@@ -200,8 +205,10 @@ class Daemon:
                 self._surveyed(item)
             case int():
                 self._signalled(item)
-            case _Blind(words):
-                self._trouble("watch", words)
+            case _Report(what, None):
+                self._recovered(what)
+            case _Report(what, str(error)):
+                self._trouble(what, error)
             case _:
                 self._hear_of_history(item)
 
@@ -261,7 +268,7 @@ class Daemon:
         self._reap()
         if self._again_at is not None and now >= self._again_at:
             self._again_at = None
-            self._reloading.revalidate()
+            self._reload(self._reloading.revalidate)
         if now >= self._give_up_at:
             self._dispatch.kill()
         if self._opened and not self._recorder.exclusive and now >= self._next_orphans:
@@ -281,9 +288,19 @@ class Daemon:
     def _surveyed(self, found: Survey) -> None:
         self._found = found
         if self._opened and not self._stopping:
-            self._reloading.found(found)
-            for words in found.troubles:
-                self._trouble("watch", words)
+            self._reload(partial(self._reloading.found, found))
+            if found.troubles:
+                self._trouble("watch", "; ".join(found.troubles))
+            elif self._watcher.is_as_asked:
+                self._recovered("watch")
+
+    def _reload(self, act: Callable[[], None]) -> None:
+        """Have files validated, or code imported; where there is no process for it, after a moment."""
+        try:
+            act()
+        except OSError as error:
+            self._trouble("tasks", f"no process can be had to import the tasks: {error.strerror or error}")
+            self._again_at = self._clock.monotonic() + _AGAIN_S
 
     def _new_generation(self) -> Generation:
         self._numbers += 1
@@ -341,11 +358,12 @@ class Daemon:
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
+            self._inbox.close()
 
     def _signalled(self, signum: int) -> None:
         if signum == signal.SIGHUP:
             if self._opened and not self._stopping:
-                self._reloading.revalidate()
+                self._reload(self._reloading.revalidate)
             return
         self._stopping.append(signum)
         if len(self._stopping) > 1:
@@ -366,7 +384,6 @@ class Daemon:
         written = self._recorder.drain(_LAST_WORDS_S)
         error = None if written else "not all that happened is in the history"
         self._announce_daemon(Event.DAEMON_STOPPED, Level.INFO if written else Level.ERROR, error=error)
-        self._inbox.close()
 
     # The house
 

@@ -19,11 +19,14 @@ class Inbox(Generic[_Item]):
     def __init__(self) -> None:
         self._items: deque[_Item] = deque()
         self._read, self._write = os.pipe()
+        self._closed = False
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
 
     def post(self, item: _Item) -> None:
-        """Leave something. It takes no lock, so a signal handler may."""
+        """Leave something. It takes no lock, so a signal handler may. Once it is closed, nobody hears of it."""
+        if self._closed:
+            return
         self._items.append(item)
         with suppress(BlockingIOError):  # a full pipe wakes as well as another byte would
             os.write(self._write, b"!")
@@ -40,6 +43,7 @@ class Inbox(Generic[_Item]):
             yield self._items.popleft()
 
     def close(self) -> None:
-        """Let go of the descriptors. Nothing is to be posted any more."""
+        """Let go of the descriptors."""
+        self._closed = True
         os.close(self._read)
         os.close(self._write)

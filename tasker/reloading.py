@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tasker.conf_files import is_pipeline
 from tasker.duplicates import duplicates
-from tasker.messages import Candidate, Ready, Validated
+from tasker.messages import Candidate, Ready, Validated, ValidationEnded
 from tasker.survey import changes
 
 if TYPE_CHECKING:
@@ -59,15 +59,18 @@ class _File:
     """A conf file, as far as it is known."""
 
     in_force: InForce | None = None
-    faulty: bool = False
+    faults: tuple[Fault, ...] = ()
+    """What is wrong with it as it stands on the disk."""
+    edited: bool = True
+    """Whether it differs from what `faults` were told of, and they are to be told again even if they are the same."""
     decided_by: frozenset[str] = frozenset()
     """The paths on which it depends whether it is valid, and as what."""
     asked: int = 0
     """The number of the validation that is to tell of it; 0 where none is under way."""
     last_good: Snapshot | None = None
-    """What was in force before, under an earlier daemon or a launcher that is dead."""
+    """What was in force under an earlier daemon, as long as nothing else has come into force."""
     is_old: bool = False
-    """Whether the validation under way is of `last_good`, in place of what is on the disk."""
+    """Whether the last validation was of what was last in force, in place of what is on the disk."""
 
 
 class Reloading:
@@ -87,6 +90,8 @@ class Reloading:
         """By name of each pipeline in force: its file."""
         self._moving: dict[str, tuple[Version, Generation]] = {}
         """By file: versions under the name of a pipeline whose own file may give it up."""
+        self._leaving: set[str] = set()
+        """Files that are gone. What they had in force stays so until it is known whether a new file has its name."""
         self._number = 0
         self._module_faults: dict[str, Fault] = {}
         self._generations: dict[Generation, Ready | None] = {}
@@ -125,21 +130,28 @@ class Reloading:
         first = self._survey is None
         changed = changes(self._survey, survey)
         self._survey = survey
-        code = any(path.endswith(".py") for path in changed)
+        if not changed and not first:
+            return
         files = {path for path in survey.files if self._is_pipeline(path)}
-        self._remove(self._files.keys() - files)
-        touched = {path for path in files if self._is_touched(path, changed, code=code)}
+        self._leaving = self._files.keys() - files
+        for path in self._leaving:
+            self._files[path].asked = 0
+            self._moving.pop(path, None)
+        touched = {path for path in files if self._is_touched(path, changed)}
         for path in touched:
             self._files.setdefault(path, _File())
-        if first or code:
+        if first or any(path.endswith(".py") for path in changed):
             self._import(touched)
         else:
             self._touched |= touched if self._importing else set()
             self._validate(touched)
+        self._part()
 
     def revalidate(self) -> None:
-        """Validate everything, with code that is imported anew."""
-        self._import(set(self._files))
+        """Validate everything, with code that is imported anew, and tell all that is wrong once more."""
+        for file in self._files.values():
+            file.edited = True
+        self._import(self._files.keys() - self._leaving)
 
     def remember(self, snapshots: Iterable[Snapshot]) -> None:
         """What an earlier daemon had in force, in case that what there is now is not valid."""
@@ -157,15 +169,14 @@ class Reloading:
                 file = self._files.get(path)
                 if file is not None and file.asked == message.number:
                     self._judge(path, file, message, generation)
+            case ValidationEnded():
+                self._retire()
 
     def lost(self, generation: Generation) -> None:
         """A launcher has died: what ran with its code needs another. When, is for whoever calls `revalidate` to say."""
         self.gone(generation)
         self.current = None if self.current is generation else self.current
         self._importing = None if self._importing is generation else self._importing
-        for file in self._files.values():
-            if file.in_force and file.in_force.generation is generation:
-                file.last_good = file.in_force.version.snapshot
 
     def gone(self, generation: Generation) -> None:
         """A launcher has ended."""
@@ -177,19 +188,22 @@ class Reloading:
         folder, name = os.path.split(path)
         return folder == self._root and is_pipeline(name)
 
-    def _is_touched(self, path: str, changed: frozenset[str], *, code: bool) -> bool:
+    def _is_touched(self, path: str, changed: frozenset[str]) -> bool:
         """Whether a change of these files may make a difference to a conf file."""
         file = self._files.get(path)
         if file is None or path in changed or not changed.isdisjoint(file.decided_by):
+            if file is not None:
+                file.edited = True
             return True
         # What has faults may lack a task, or have the name of another pipeline.
-        return file.faulty and (code or any(map(self._is_pipeline, changed)))
+        return bool(file.faults)
 
-    def _import(self, touched: set[str]) -> None:
-        """Have the tasks' code imported anew, and then the files validated."""
+    def _import(self, touched: Iterable[str]) -> None:
+        """Have the tasks' code imported anew, and then the files validated. Raises `OSError`, with nothing lost."""
         if self._importing is not None:
             self._importing.retire()
-        self._touched |= touched
+        self._importing = None
+        self._touched.update(touched)
         self._importing = self._new_generation()
         self._generations[self._importing] = None
 
@@ -198,16 +212,17 @@ class Reloading:
         before = self._generations.get(self.current) if self.current else None
         self._generations[generation] = ready
         self.current, self._importing = generation, None
-        touched, self._touched = self._touched, set()
+        touched, self._touched = self._touched | self._moving.keys(), set()
         self._tell_of_modules({fault.place.file: fault for fault in ready.faults})
         known = before.task_modules if before else {}
         other = {file for task, files in known.items() if ready.task_modules.get(task) != files for file in files}
         for path, file in self._files.items():
-            if file.asked or (file.in_force and not file.faulty and not other.isdisjoint(file.decided_by)):
+            if file.asked or (file.in_force and not file.faults and not other.isdisjoint(file.decided_by)):
                 touched.add(path)
-            elif path not in touched and file.in_force and not file.faulty:
+            elif path not in touched and file.in_force and not file.faults:
                 file.in_force = InForce(file.in_force.version, generation)
         self._validate(touched)
+        self._part()
         self._retire()
 
     def _tell_of_modules(self, faults: Mapping[str, Fault]) -> None:
@@ -223,7 +238,7 @@ class Reloading:
 
     def _validate(self, paths: Iterable[str]) -> None:
         """Have files validated as they are on the disk."""
-        there = sorted(path for path in paths if path in self._files)
+        there = sorted(path for path in paths if path in self._files and path not in self._leaving)
         for path in there:
             self._files[path].is_old = False
             self._moving.pop(path, None)
@@ -245,29 +260,36 @@ class Reloading:
         """One file was validated."""
         file.asked = 0
         if told.version is not None:
-            file.decided_by = frozenset((*told.version.files, *told.version.modules))
+            kept = file.decided_by if file.is_old else ()
+            file.decided_by = frozenset((*told.version.files, *told.version.modules, *kept))
             self._moving[path] = (told.version, generation)
-        elif not file.is_old:
+        elif not file.is_old and path not in self._touched:  # else it is validated with newer code, and told then
             self._refuse(path, told.faults, told.files)
         self._settle_names()
-        self._retire()
+        self._part()
 
     def _settle_names(self) -> None:
         """Put in force what is valid and has its name to itself; what can still get its name waits."""
-        held = {file: name for name, file in self._pipelines.items()}
         wanted = {path: version.name for path, (version, _) in self._moving.items()}
-        undecided = {path for path, file in self._files.items() if file.asked}
-        granted = exchanged(wanted, held)
+        holders = {name: holder for name in wanted.values() if (holder := self._holder(name)) is not None}
+        granted = exchanged(wanted, {holder: name for name, holder in holders.items()})
         self._put({path: self._moving.pop(path) for path in sorted(granted)})
-        for path in wanted.keys() - granted:
+        for path in sorted(wanted.keys() - granted):
             holder = self._pipelines.get(wanted[path])
-            if holder is not None and holder not in undecided:
+            if holder is not None and not self._files[holder].asked:
                 version, _ = self._moving.pop(path)
                 self._refuse_name(path, version, holder)
 
+    def _holder(self, name: str) -> str | None:
+        """The file that has this name, and has to give it up before another can have it."""
+        holder = self._pipelines.get(name)
+        return None if holder in self._leaving else holder
+
     def _put(self, granted: Mapping[str, tuple[Version, Generation]]) -> None:
         """Put versions in force, all at once: files may exchange their names."""
-        before = {name: self.in_force(name) for name in self._pipelines}
+        names = {version.name for version, _ in granted.values()}
+        names |= {was.version.name for path in granted if (was := self._files[path].in_force) is not None}
+        before = {name: self.in_force(name) for name in sorted(names)}
         for path in granted:
             self._let_go(path)
         for path, (version, generation) in granted.items():
@@ -276,8 +298,8 @@ class Reloading:
             self._pipelines[version.name] = path
             if file.is_old:
                 self.observer.restored(str(self._shown(path)), version)
-            elif file.faulty:
-                file.faulty = False
+            elif file.faults:
+                file.faults = ()
                 self.observer.mended(str(self._shown(path)))
         for name, was in before.items():
             if was is not None and name not in self._pipelines:
@@ -288,13 +310,16 @@ class Reloading:
             self.observer.deployed(now, before.get(now.version.name))
 
     def _let_go(self, path: str) -> InForce | None:
-        """Take what is in force of a file out of force."""
+        """Take what is in force of a file out of force; `None` where that has nothing, or another file has its name."""
         was, self._files[path].in_force = self._files[path].in_force, None
-        if was is not None and self._pipelines.get(was.version.name) == path:
-            del self._pipelines[was.version.name]
+        if was is None or self._pipelines.get(was.version.name) != path:
+            return None
+        del self._pipelines[was.version.name]
         return was
 
     def _refuse_name(self, path: str, version: Version, holder: str) -> None:
+        if self._files[path].is_old:
+            return  # what is wrong with the file as it stands is told already
         first = self._files[holder].in_force
         assert first is not None  # noqa: S101 - who has a name is in force
         faults = duplicates([(version.name, first.version.named_at), (version.name, version.named_at)])
@@ -303,28 +328,42 @@ class Reloading:
     def _refuse(self, path: str, faults: tuple[Fault, ...], decided_by: Iterable[str]) -> None:
         """A file is not valid as it stands: its last good version stays in force, or comes into force again."""
         file = self._files[path]
-        file.faulty = True
+        is_news = file.edited or faults != file.faults
+        file.faults, file.edited = faults, False
         file.decided_by = frozenset(decided_by) | (file.decided_by if file.in_force else frozenset())
-        if file.last_good is not None:
-            snapshot, file.last_good, file.is_old = file.last_good, None, True
+        if is_news:
+            self.observer.invalid(str(self._shown(path)), faults, file.in_force.version if file.in_force else None)
+        if (snapshot := self._to_restore(file)) is not None:
+            file.is_old = True
             self._ask({path: Candidate(path=self._shown(path), snapshot=snapshot)})
-        runs_on = file.in_force.version if file.in_force else None
-        self.observer.invalid(str(self._shown(path)), faults, runs_on)
 
-    def _remove(self, paths: Iterable[str]) -> None:
-        """Files are gone."""
-        for path in sorted(paths):
-            self._moving.pop(path, None)
+    def _to_restore(self, file: _File) -> Snapshot | None:
+        """What was last in force and is not so with the newest code."""
+        if file.in_force is None:
+            return file.last_good
+        return file.in_force.version.snapshot if file.in_force.generation is not self.current else None
+
+    def _part(self) -> None:
+        """Let go of files that are gone, unless a new one may still prove to have the name of one."""
+        new = (path for path, file in self._files.items() if file.in_force is None and path not in self._leaving)
+        if not self._leaving or any(self._files[path].asked or path in self._touched for path in new):
+            return
+        leaving, self._leaving = self._leaving, set()
+        for path in sorted(leaving):
+            self._touched.discard(path)
             was = self._let_go(path)
             file = self._files.pop(path)
             if was is not None:
                 self.observer.withdrawn(was)
-            if file.faulty:
+            if file.faults:
                 self.observer.mended(str(self._shown(path)))
         self._settle_names()
+        self._retire()
 
     def _retire(self) -> None:
         """Let go of the code that no version needs any more."""
+        if self._generations.keys() <= {self.current, self._importing}:
+            return
         needed = {file.in_force.generation for file in self._files.values() if file.in_force}
         for generation in self._generations.keys() - needed - {self.current, self._importing}:
             generation.retire()

@@ -135,6 +135,11 @@ class Watcher:
         """Why in this mode, in words."""
         return self._reason
 
+    @property
+    def is_as_asked(self) -> bool:
+        """Whether nothing stands in the way of watching as it was asked to."""
+        return self._mode == "inotify" or self._poll_s is not None
+
     def start(self) -> None:
         """Begin. What changes from here on is told."""
         self._aim()
