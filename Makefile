@@ -17,6 +17,7 @@ demo: setup ## scan a real code base for lineage, in seven steps
 	@$(BIN)/tasker once --log-format console conf.d/lineage.conf
 
 test: setup ## run every test
+	@tests/support/install_postgres.sh
 	@$(BIN)/pytest --numprocesses=2 --dist=worksteal $(ARGS)
 
 check: setup ## lint, formatting, types and import contracts

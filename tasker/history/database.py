@@ -33,8 +33,8 @@ class Database(Protocol):
     def change(self, statement: str, **given: Any) -> int:
         """Carry a statement out; how many rows it changed."""
 
-    def change_many(self, statement: str, given: Sequence[Row]) -> None:
-        """Carry a statement out once with each of what is given."""
+    def change_many(self, statement: str, given: Sequence[Row]) -> int:
+        """Carry a statement out once with each of what is given; how many rows that changed in all."""
 
     def begin(self) -> None:
         """Begin a transaction that will write."""

@@ -90,11 +90,12 @@ class PostgresDatabase:
             raise self._meaning(error) from error
         return changed
 
-    def change_many(self, statement: str, given: Sequence[Row]) -> None:
-        """Carry a statement out once with each of what is given, without waiting for each."""
+    def change_many(self, statement: str, given: Sequence[Row]) -> int:
+        """Carry a statement out once with each of what is given, without waiting for each; how many rows changed."""
         try:
             with self._connection.cursor() as cursor:
                 cursor.executemany(_rewritten(statement), given)
+                return int(cursor.rowcount)
         except self._psycopg.Error as error:
             raise self._meaning(error) from error
 

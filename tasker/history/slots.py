@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from tasker.history.database import Database
 
-_AT_ONCE = 250
-"""Rows in one statement."""
 _RUN = ("id", "pipeline", "slot", "revision", "snapshot_id", "status", "daemon", "claimed_at")
 
 
@@ -25,9 +23,7 @@ def claim(database: Database, me: str, claims: Sequence[Claim]) -> list[Claimed]
     """Claim slots; answers in the order of the claims."""
     database.take_turns()
     busy = _busy(database, me)
-    won: set[int] = set()
-    for start in range(0, len(claims), _AT_ONCE):
-        won |= _won(database, me, claims[start : start + _AT_ONCE], start)
+    won = _won(database, me, claims)
     waiting = [each for number, each in enumerate(claims) if number in won and each.outcome is Outcome.WAITING]
     _insert(database, "runs", _RUN, [_run(each, me) for each in waiting])
     return [Claimed(each, number in won, each.slot.pipeline in busy) for number, each in enumerate(claims)]
@@ -40,12 +36,12 @@ def _busy(database: Database, me: str) -> set[str]:
     return set(found)
 
 
-def _won(database: Database, me: str, claims: Sequence[Claim], start: int) -> set[int]:
+def _won(database: Database, me: str, claims: Sequence[Claim]) -> set[int]:
     """The numbers of those claims whose rows are these claims': just written, or by a try that seemed to fail."""
     wanted = [_slot(each, me) for each in claims]
     if _insert(database, "slots", rows.SLOT, wanted) == len(claims):
-        return set(range(start, start + len(claims)))
-    return {start + number for number, each in enumerate(wanted) if each == _row(database, each)}
+        return set(range(len(claims)))
+    return {number for number, each in enumerate(wanted) if each == _row(database, each)}
 
 
 def _row(database: Database, of: dict[str, str | None]) -> dict[str, str | None] | None:
@@ -56,15 +52,8 @@ def _row(database: Database, of: dict[str, str | None]) -> dict[str, str | None]
 
 def _insert(database: Database, table: str, names: Sequence[str], given: Sequence[dict[str, str | None]]) -> int:
     """Insert those rows whose keys are not there; how many were."""
-    inserted = 0
-    for start in range(0, len(given), _AT_ONCE):
-        some = given[start : start + _AT_ONCE]
-        places = ", ".join(f"({', '.join(f':{name}_{number}' for name in names)})" for number in range(len(some)))
-        statement = f"INSERT INTO {table} ({rows.listed(names)}) VALUES {places} ON CONFLICT DO NOTHING"  # noqa: S608
-        inserted += database.change(
-            statement, **{f"{name}_{number}": row[name] for number, row in enumerate(some) for name in names}
-        )
-    return inserted
+    statement = f"INSERT INTO {table} ({rows.listed(names)}) VALUES ({rows.given(names)}) ON CONFLICT DO NOTHING"  # noqa: S608
+    return database.change_many(statement, given)
 
 
 def _slot(claim: Claim, me: str) -> dict[str, str | None]:

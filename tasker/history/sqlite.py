@@ -103,10 +103,10 @@ class SqliteDatabase:
         with _translated(self.path):
             return self._connection.execute(statement, given).rowcount
 
-    def change_many(self, statement: str, given: Sequence[Row]) -> None:
-        """Carry a statement out once with each of what is given."""
+    def change_many(self, statement: str, given: Sequence[Row]) -> int:
+        """Carry a statement out once with each of what is given; how many rows that changed in all."""
         with _translated(self.path):
-            self._connection.executemany(statement, given)
+            return self._connection.executemany(statement, given).rowcount
 
     def begin(self) -> None:
         """Begin a transaction that will write: nobody else can until it ends."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 def stamp(moment: datetime) -> str:
     """The text of a moment: `2026-11-22T02:15:00.000000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def moment(text: str) -> datetime:
