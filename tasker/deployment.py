@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tasker.facts import Event, Fact, config_invalid, config_loaded
@@ -72,24 +73,15 @@ class Deployment:
     def deployed(self, now: InForce, before: InForce | None) -> None:
         """A pipeline has a new version in force."""
         version, at = now.version, self._clock.now()
-        self._announce(config_loaded(version.name, version.revision, version.file, at))
+        self._announce(_loaded(version, at))
         remembered = self._remembered.pop(version.name, None)
         schedule_before = before.version.schedule if before else _schedule(remembered)
         if version.name not in self._since or version.schedule != schedule_before:
             unchanged = remembered is not None and version.schedule == schedule_before
             self._since[version.name] = remembered.record.since if remembered and unchanged else at
+        self._count(version, remembered)
         self._schedule(version, at, remembered)
         self._keep(version)
-        if self._metrics:
-            self._metrics.keep(
-                version.name,
-                file=version.file,
-                since=self._since[version.name],
-                schedule=version.schedule,
-                timeout=version.timeout,
-                succeeded_at=remembered.succeeded_at if remembered else None,
-                decided=remembered.decided if remembered else None,
-            )
 
     def withdrawn(self, before: InForce) -> None:
         """A pipeline is gone."""
@@ -122,6 +114,20 @@ class Deployment:
 
     # The schedule
 
+    def _count(self, version: Version, remembered: Remembered | None) -> None:
+        """Have the metrics know of it before its slots come."""
+        if self._metrics:
+            self._metrics.keep(
+                version.name,
+                file=version.file,
+                since=self._since[version.name],
+                schedule=version.schedule,
+                timeout=version.timeout,
+                succeeded_at=remembered.succeeded_at if remembered else None,
+                decided=remembered.decided if remembered else None,
+                last_run=remembered.last_run if remembered else None,
+            )
+
     def _schedule(self, version: Version, at: datetime, remembered: Remembered | None) -> None:
         """Schedule a version; what the schedule of an earlier daemon still asked for is decided on first."""
         if remembered is not None and (before := _schedule(remembered)) is not None:
@@ -133,9 +139,13 @@ class Deployment:
             self._dispatch.carry_out(self._scheduler.put(version.name, version.schedule, at))
             self._alarm.put(version.name, Timetable.of(version.schedule))
 
+        # What is kept of the new schedule must not be there before the claims of the old one's last slots are.
+        self._dispatch.flush()
+
     def _unschedule(self, name: str, reason: str, at: datetime) -> None:
         self._alarm.remove(name)
         self._dispatch.carry_out(self._scheduler.remove(name, reason, at))
+        self._dispatch.flush()
 
     def _keep(self, version: Version) -> None:
         """Have the next daemon know of it."""
@@ -149,6 +159,14 @@ class Deployment:
         )
         content = json.dumps(to_json(version.snapshot))
         self._recorder.submit(lambda history: history.keep_pipeline(record, content))
+
+
+def _loaded(version: Version, at: datetime) -> Fact:
+    """The fact that a version is in force, and when it is due from now on."""
+    fact, schedule = config_loaded(version.name, version.revision, version.file, at), version.schedule
+    if schedule is None:
+        return fact
+    return replace(fact, details={**fact.details, "cron": list(schedule.cron), "timezone": schedule.timezone})
 
 
 def _schedule(remembered: Remembered | None) -> Schedule | None:

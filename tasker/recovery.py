@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tasker import journal, linux
 from tasker.history import ACTIVE, RunStatus
 from tasker.records import from_json
+from tasker.run import Status
 from tasker.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Remembered:
     decided: datetime | None
     """Its latest slot that has an outcome, or is to get one."""
     succeeded_at: datetime | None
+    last_run: Status | None
+    """How its last run that has ended did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,7 @@ def remembered(history: History) -> tuple[list[Remembered], list[Orphan]]:
             snapshot=_snapshot(history, record.snapshot_id),
             decided=decided.get(record.name),
             succeeded_at=_succeeded_at(history, record.name),
+            last_run=_last_run(history, record.name),
         )
         for record in history.pipelines()
     ]
@@ -105,6 +109,12 @@ def remembered(history: History) -> tuple[list[Remembered], list[Orphan]]:
 def _succeeded_at(history: History, pipeline: str) -> datetime | None:
     runs = history.runs(pipeline, statuses=[RunStatus.SUCCEEDED], limit=1)
     return runs[0].ended_at if runs else None
+
+
+def _last_run(history: History, pipeline: str) -> Status | None:
+    ended = [status for status in RunStatus if status not in ACTIVE]
+    runs = history.runs(pipeline, statuses=ended, limit=1)
+    return Status(runs[0].status) if runs else None
 
 
 def _snapshot(history: History, snapshot_id: str | None) -> Snapshot | None:

@@ -6,6 +6,7 @@ import os
 import sys
 from argparse import ArgumentTypeError
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from tasker.daemon import Daemon, Watching
+    from tasker.daemon import Watching
+    from tasker.daemon_state import DaemonState
     from tasker.facts import Fact
     from tasker.logs import QueuedOutput
     from tasker.metrics import Metrics
@@ -46,16 +48,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Watch until a signal asks to stop; the exit status."""
     from tasker.daemon import Daemon  # noqa: PLC0415 - `tasker --help` needs none of it
-    from tasker.logs import QueuedOutput  # noqa: PLC0415
 
     watching = _watching(arguments)
     with ExitStack() as closing:
-        output = closing.enter_context(QueuedOutput(os.dup(1)))
+        output, log = _log(arguments, lambda error: daemon.report("log", _unwritable(error)))
+        closing.enter_context(output)
         closing.callback(output.drain, _LAST_LINES_S)
         metrics = _metrics() if arguments.http else None
-        daemon = Daemon(watching, options.settings(arguments), _log(output, arguments), metrics=metrics)
+        daemon = Daemon(watching, options.settings(arguments), log, metrics=metrics)
         if metrics is not None:
-            _answer(daemon, metrics, arguments.http, closing)
+            _answer(lambda: replace(daemon.state, log_dropped=output.dropped), metrics, arguments.http, closing)
         return daemon.run()
 
 
@@ -80,16 +82,21 @@ def _watching(arguments: argparse.Namespace) -> Watching:
     )
 
 
-def _log(output: QueuedOutput, arguments: argparse.Namespace) -> Callable[[Fact], None]:
-    """Who tells what happens: a line for people on a terminal, and JSON elsewhere."""
+def _log(
+    arguments: argparse.Namespace, troubled: Callable[[OSError | None], None]
+) -> tuple[QueuedOutput, Callable[[Fact], None]]:
+    """Standard output, and who tells there what happens: a line for people on a terminal, and JSON elsewhere."""
+    from tasker.logs import JsonLog, QueuedOutput, dropped_lines  # noqa: PLC0415
+
     level = Level(arguments.log_level)
     if arguments.log_format == "console" or (arguments.log_format == "auto" and sys.stdout.isatty()):
         from tasker.cli.console import ConsoleLog  # noqa: PLC0415
 
-        return ConsoleLog(output, level=level, colour=sys.stdout.isatty()).observe
-    from tasker.logs import JsonLog  # noqa: PLC0415
-
-    return JsonLog(output, level=level).observe
+        output = QueuedOutput(os.dup(1), gap=lambda lines: log.told(dropped_lines(lines)), troubled=troubled)
+        log = ConsoleLog(output, level=level, colour=sys.stdout.isatty())
+        return output, log.observe
+    output = QueuedOutput(os.dup(1), troubled=troubled)
+    return output, JsonLog(output, level=level).observe
 
 
 def _metrics() -> Metrics:
@@ -98,11 +105,11 @@ def _metrics() -> Metrics:
     return Metrics()
 
 
-def _answer(daemon: Daemon, metrics: Metrics, address: tuple[str, int], closing: ExitStack) -> None:
+def _answer(state: Callable[[], DaemonState], metrics: Metrics, address: tuple[str, int], closing: ExitStack) -> None:
     """Answer probes until the end."""
     from tasker.probes import Probes  # noqa: PLC0415 - only where somebody asks
 
-    probes = Probes(*address, lambda: daemon.state, metrics)
+    probes = Probes(*address, state, metrics)
     probes.start()
     closing.callback(probes.stop)
 
@@ -128,3 +135,7 @@ def _interval(text: str) -> float:
         message = "it is to be more than nought"
         raise ArgumentTypeError(message)
     return seconds
+
+
+def _unwritable(error: OSError | None) -> str | None:
+    return f"it cannot be written: {error.strerror or error}" if error else None
