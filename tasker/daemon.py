@@ -181,6 +181,7 @@ class Daemon:
             if isinstance(key.fileobj, Generation):
                 for message in key.fileobj.receive():
                     self._told(key.fileobj, message)
+        self._mind_the_clock()
         self._keep_house()
         if self._opened and not self._stopping:
             self._dispatch.carry_out(self._scheduler.tick(self._clock.now()))
@@ -264,7 +265,6 @@ class Daemon:
         if now < self._next_look:
             return
         self._next_look = now + _TURN_S
-        self._mind_the_clock()
         self._reap()
         if self._again_at is not None and now >= self._again_at:
             self._again_at = None
