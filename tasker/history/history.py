@@ -11,6 +11,7 @@ from tasker.history.migration import bring_up_to_date, check, version_of
 from tasker.history.model import Orphan, RunRecord, RunStatus
 from tasker.history.retention import pruned
 from tasker.history.runs import Process
+from tasker.history.salvage import salvage
 from tasker.history.sqlite import SqliteDatabase, SqliteReader
 from tasker.history.urls import is_url
 
@@ -150,7 +151,7 @@ class History:
         With the outcome `WAITING`, the run is there from then on, waiting.
         """
         with self.transaction():
-            return slots.claim(self._database, self._daemon.id, claims)
+            return slots.claim(self._database, self._daemon, claims)
 
     def decide(self, slot: Slot, outcome: Outcome, at: datetime, reason: str | None = None) -> bool:
         """Give a waiting slot its final outcome; whether it was still waiting. Unless it ran, its run is dropped."""
@@ -183,6 +184,7 @@ class History:
             snapshot_id=snapshot_id,
             status=RunStatus.WAITING,
             daemon=self._daemon.id,
+            host=self._daemon.host,
             claimed_at=at,
         )
         with self.transaction():
@@ -193,6 +195,11 @@ class History:
         with self.transaction():
             runs.restore(self._database, run)
 
+    def take_from(self, damaged: Path) -> int:
+        """Take in what can still be read of a damaged file, but for the logs; how many rows that were."""
+        with self.transaction():
+            return salvage(damaged, self._database)
+
     def observe(self, fact: Fact, number: int | None = None) -> None:
         """Take a fact of a run into its log, and what it says into the run and its steps; others are passed over.
 
@@ -201,14 +208,14 @@ class History:
         if fact.run_id is None:
             return
         with self.transaction():
-            observation.take_in(self._database, self._daemon.id, fact)
+            observation.take_in(self._database, self._daemon, fact)
             self._lines.append(log.row(fact, self._numbers.of(fact) if number is None else number))
 
     def replay(self, facts: Iterable[Fact]) -> int:
         """Take in the facts of a run's journal that are not there yet; how many that were."""
         with self.transaction():
             self._write_lines()
-            return log.replay(self._database, self._daemon.id, facts)
+            return log.replay(self._database, self._daemon, facts)
 
     def dropped(self, run_id: str, lines: int) -> None:
         """So many more lines of the run's log are not kept."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tasker.history.database import Database, Row
+    from tasker.history.model import DaemonRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE = 1000
@@ -44,7 +45,7 @@ def append(database: Database, lines: list[Row]) -> None:
     )
 
 
-def replay(database: Database, me: str, facts: Iterable[Fact]) -> int:
+def replay(database: Database, me: DaemonRecord, facts: Iterable[Fact]) -> int:
     """Take in the facts of a journal; how many were not in the log."""
     numbers, known = Numbers(), dict[str, set[str]]()
     missing: list[Row] = []

@@ -106,7 +106,7 @@ class RunRecord:
     pid: int | None = None
     pid_started: int | None = None
     host: str | None = None
-    """Where `pid` means its process."""
+    """That of the daemon that claimed or began it: where `pid` means its process."""
     resumed_from: str | None = None
     """The id of the run that this one goes on with."""
     resumption: int = 0
@@ -153,7 +153,7 @@ class Orphan:
     run: RunRecord
     """As the dead daemon left it: waiting or running. Its `daemon` is the dead one."""
     same_host: bool
-    """Whether `run.pid` means a process of this host."""
+    """Whether what the dead daemon started ran here, and `run.pid` is a process of this host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

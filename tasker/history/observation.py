@@ -12,6 +12,7 @@ from tasker.history.model import RunRecord, RunStatus, StepRunRecord
 if TYPE_CHECKING:
     from tasker.facts import Fact
     from tasker.history.database import Database
+    from tasker.history.model import DaemonRecord
 
 ENDS = {
     Event.RUN_SUCCEEDED: RunStatus.SUCCEEDED,
@@ -30,7 +31,7 @@ COUNT = frozenset({Event.RUN_STARTED, *ENDS, *_STEPS})
 """The events that say what becomes of a run; the others are lines of its log and nothing more."""
 
 
-def take_in(database: Database, me: str, fact: Fact) -> None:
+def take_in(database: Database, me: DaemonRecord, fact: Fact) -> None:
     """Put what a fact says into the rows of its run and its step."""
     if fact.event in COUNT and fact.run_id is not None:
         if fact.event in _STEPS:
@@ -39,7 +40,7 @@ def take_in(database: Database, me: str, fact: Fact) -> None:
             _run(database, me, fact)
 
 
-def _run(database: Database, me: str, fact: Fact) -> None:
+def _run(database: Database, me: DaemonRecord, fact: Fact) -> None:
     if fact.event == Event.RUN_STARTED:
         runs.started(database, _started(fact, me), fact.at)
         return
@@ -47,7 +48,7 @@ def _run(database: Database, me: str, fact: Fact) -> None:
     runs.end(database, str(fact.run_id), ENDS[Event(fact.event)], error, fact.at, duration_s)
 
 
-def _started(fact: Fact, me: str) -> RunRecord:
+def _started(fact: Fact, me: DaemonRecord) -> RunRecord:
     """The run as its start tells of it, which matters where the history does not know it."""
     slot = fact.details.get("slot")
     return RunRecord(
@@ -56,7 +57,8 @@ def _started(fact: Fact, me: str) -> RunRecord:
         slot=datetime.fromisoformat(slot) if slot else fact.at,
         revision=fact.revision or "",
         status=RunStatus.RUNNING,
-        daemon=me,
+        daemon=me.id,
+        host=me.host,
         claimed_at=fact.at,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -80,11 +80,13 @@ class HistoryRecovered:
 
 @dataclass(frozen=True, slots=True)
 class HistoryReplaced:
-    """The file was damaged or gone, and there is a new one: pipelines are to be kept again, it knows none."""
+    """The file was damaged or gone, and there is a new one. What goes on is to be told again: pipelines, runs."""
 
     error: str
     moved_to: Path | None
     """Where the damaged file is now."""
+    saved: int = 0
+    """Rows of the damaged file that could be read, and are in the new one: slots, runs and their steps; no logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ class Recorder(threading.Thread):
 
     @property
     def exclusive(self) -> bool:
-        """Whether no other daemon can claim slots; never before `HistoryOpened`."""
+        """Whether no other daemon can claim slots, now or later; never before `HistoryOpened`."""
         return self._exclusive
 
     @property
@@ -255,12 +257,15 @@ class Recorder(threading.Thread):
         self._history = history
         if self._beat_at and is_url(self._where) and not known:
             self._post(HistoryEvicted())
+        # Once shared it counts as shared for good, so that whoever looks after the runs of the others goes on doing so.
+        self._exclusive = history.exclusive and (self._exclusive or not self._beat_at)
         if not self._beat_at:
-            self._post(HistoryOpened(history.exclusive))
-            self._exclusive = history.exclusive
+            self._post(HistoryOpened(self._exclusive))
         self._beat_at = self._clock.monotonic() + presence.BEAT_S
         if self._replaced is not None:
-            self._post(self._replaced)
+            moved_to = self._replaced.moved_to
+            saved = history.take_from(moved_to) if moved_to is not None else 0
+            self._post(replace(self._replaced, saved=saved))
             self._replaced = None
 
     def _look_after_file(self, history: History) -> None:
@@ -271,13 +276,10 @@ class Recorder(threading.Thread):
             self._open()
 
     def _beat(self, history: History) -> None:
-        """See whether this daemon is alone, and otherwise show that it lives."""
+        """Show that this daemon lives, unless nobody else can look."""
         if self._clock.monotonic() < self._beat_at:
             return
         self._beat_at = self._clock.monotonic() + presence.BEAT_S
-        if history.exclusive != self._exclusive:
-            self._exclusive = history.exclusive
-            self._post(HistoryOpened(self._exclusive))
         if not self._exclusive and not history.beat():
             self._post(HistoryEvicted())
 
@@ -298,6 +300,8 @@ class Recorder(threading.Thread):
             raise
         except Exception:  # noqa: BLE001 - whatever an operation does wrong, the others are to be written
             answers = self._one_by_one(history, batch)
+        if not history.usable:  # it went to a file that was deleted meanwhile, and goes to the next one, too
+            return
         self._strike(batch)
         for item, answer in answers:
             if item.on_done is not None:

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tasker.history.database import Database
+    from tasker.history.model import DaemonRecord
 
-_RUN = ("id", "pipeline", "slot", "revision", "snapshot_id", "status", "daemon", "claimed_at")
+_RUN = ("id", "pipeline", "slot", "revision", "snapshot_id", "status", "daemon", "host", "claimed_at")
 
 
-def claim(database: Database, me: str, claims: Sequence[Claim]) -> list[Claimed]:
+def claim(database: Database, me: DaemonRecord, claims: Sequence[Claim]) -> list[Claimed]:
     """Claim slots; answers in the order of the claims."""
     database.take_turns()
-    busy = _busy(database, me)
-    won = _won(database, me, claims)
+    busy = _busy(database, me.id)
+    won = _won(database, me.id, claims)
     waiting = [each for number, each in enumerate(claims) if number in won and each.outcome is Outcome.WAITING]
     _insert(database, "runs", _RUN, [_run(each, me) for each in waiting])
     return [Claimed(each, number in won, each.slot.pipeline in busy) for number, each in enumerate(claims)]
@@ -66,13 +67,14 @@ def _slot(claim: Claim, me: str) -> dict[str, str | None]:
     }
 
 
-def _run(claim: Claim, me: str) -> dict[str, str | None]:
+def _run(claim: Claim, me: DaemonRecord) -> dict[str, str | None]:
     return rows.key(claim.slot) | {
         "id": claim.run_id,
         "revision": claim.revision,
         "snapshot_id": claim.snapshot_id,
         "status": str(RunStatus.WAITING),
-        "daemon": me,
+        "daemon": me.id,
+        "host": me.host,
         "claimed_at": stamp(claim.at),
     }
 

@@ -309,7 +309,7 @@ def test_runs_of_a_dead_daemon_of_this_host_are_taken_over_once(where: str) -> N
         orphans = history.orphans(NOON)
         assert [(each.run.id, each.run.status, each.run.daemon, each.same_host) for each in orphans] == [
             ("runs", "running", "dead", True),
-            ("waits", "waiting", "dead", False),
+            ("waits", "waiting", "dead", True),
         ]
         assert orphans[0].run.pid == 77
         assert history.orphans(NOON) == orphans  # the same again: a commit of unknown end

@@ -114,15 +114,18 @@ def test_a_history_that_cannot_be_used_is_told_and_the_recorder_ends(where: str)
     assert not recorder.drain(10)
 
 
-def test_the_lock_of_a_state_folder_passes_on_when_its_holder_ends(tmp_path: Path) -> None:
+def test_of_two_daemons_on_a_state_folder_the_other_takes_over_when_the_first_dies(tmp_path: Path) -> None:
     state, first, second = tmp_path / "state", Post(), Post()
     with recording(state, first) as holder:
         assert holder.exclusive
+        answer(holder, first, claims(1))
         with recording(state, second, "other") as other:
             assert not other.exclusive
+            assert answer(other, second, lambda history: history.orphans(NOON)) == []
             holder.drain(10)
-            assert second.wait_for(HistoryOpened).exclusive
-            assert other.exclusive
+            (orphan,) = answer(other, second, lambda history: history.orphans(NOON))
+            assert orphan.run.id == "run-1"
+            assert not other.exclusive  # so that it goes on to look for orphans
 
 
 # Trouble
@@ -292,6 +295,26 @@ def test_a_damaged_file_is_moved_aside_at_the_start(tmp_path: Path) -> None:
         assert told.moved_to.parent == state
         assert told.moved_to.name.startswith("history.db.damaged-")
         assert answer(recorder, post, claims(1))[0].won
+
+
+def test_slots_that_can_still_be_read_of_a_damaged_file_keep_their_outcomes(tmp_path: Path) -> None:
+    state, post = tmp_path / "state", Post()
+    with recording(state, post) as recorder:
+        recorder.submit(lambda history: history.claim([claim(f"run-{each}", each) for each in range(300)]))
+        for number in range(3000):
+            recorder.observe(fact(Event.STEP_OUTPUT, "run-1", step="scan", attempt=1, line="x" * 500 + str(number)))
+    with closing(sqlite3.connect(state / "history.db")) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'facts'").fetchone()
+    with (state / "history.db").open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"rubbish!" * 512)
+    post = Post()
+    with recording(state, post) as recorder:
+        assert recorder.exclusive
+        recorder.observe(fact("hello", "run-2"))
+        assert post.wait_for(HistoryReplaced).saved == 600
+        answers = answer(recorder, post, lambda history: history.claim([claim("again", 299), claim("new", 300)]))
+        assert [each.won for each in answers] == [False, True]
 
 
 def test_a_file_of_something_else_is_moved_aside(tmp_path: Path) -> None:
