@@ -83,6 +83,7 @@ class Generation:
 
     Wait for `fileno()` to be readable (it stays the same, and covers what there is to send as well), then take every
     message of `receive()`. The thread that makes it must live as long as it does: the launcher dies with that thread.
+    After `Gone` nothing that is asked for is answered any more.
     """
 
     def __init__(self, number: int, settings: Settings, *, bounds: Bounds | None = None) -> None:

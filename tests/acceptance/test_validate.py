@@ -18,7 +18,7 @@ from tasker.faults import CODES
 
 FAULTY = Path(__file__).parent / "faulty"
 STEP = "tasks = [{ name = shell_script, args { command = /bin/true } }]\n"
-ELSEWHERE = {"unreadable"}
+ELSEWHERE = {"unreadable", "not-validated"}
 """Codes that no file in a checkout can have."""
 
 

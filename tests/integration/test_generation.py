@@ -32,8 +32,8 @@ TASKS = """
 
     class Wait(Task):
         def run(self, seconds: float = 60, left: Path | None = None, stubborn: bool = False):
-            print("waiting", flush=True)
             try:
+                print("waiting", flush=True)
                 time.sleep(seconds)
             finally:
                 if stubborn:
@@ -396,9 +396,10 @@ def test_when_the_launcher_is_killed_its_runs_stop_in_order_and_are_still_told(f
         version = listener.version("a.conf")
         listener.order(version)
         listener.until_fact(Event.STEP_OUTPUT)
+        os.kill(listener.generation.pid, signal.SIGSTOP)
+        listener.order(version, "run-2")
         os.kill(listener.generation.pid, signal.SIGKILL)
         listener.until(Lost, status=-signal.SIGKILL)
-        listener.order(version, "run-2")
         listener.gone()
     ends = {each.run_id: each for each in listener.heard if isinstance(each, RunEnded)}
     assert ends["run-1"] == RunEnded(run_id="run-1", status=143)
