@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -238,6 +239,25 @@ def test_a_folder_that_is_replaced_is_watched_on(conf: Path, tasks: Path, replac
         assert at_work.watcher.mode == "inotify"
 
 
+def test_a_file_system_that_is_mounted_over_a_folder_is_watched_and_what_was_under_it_after_it(conf: Path) -> None:
+    mount = subprocess.run(["mount", "-t", "tmpfs", "none", conf], capture_output=True, text=True, check=False)
+    if mount.returncode:
+        pytest.skip(f"nothing may be mounted here: {mount.stderr}")
+    subprocess.run(["umount", conf], check=True)
+    with watching(conf, pace=FOLDERS_THEMSELVES) as at_work:
+        subprocess.run(["mount", "-t", "tmpfs", "none", conf], check=True)
+        try:
+            at_work.wait_for(conf / "crm.conf")
+            for text in ("one", "two"):
+                (conf / "erp.conf").write_text(text)
+                at_work.wait_for(conf / "erp.conf")
+        finally:
+            subprocess.run(["umount", "--lazy", conf], check=True)
+        at_work.wait_for(conf / "crm.conf", conf / "erp.conf")
+        (conf / "crm.conf").write_text("below")
+        at_work.wait_for(conf / "crm.conf")
+
+
 def test_what_links_of_task_folders_lead_to_is_looked_at_from_time_to_time(
     conf: Path, tasks: Path, tmp_path: Path
 ) -> None:
@@ -351,7 +371,7 @@ def test_with_a_thousand_files_it_idles_at_hardly_any_cost(conf: Path, tasks: Pa
 
 def test_descriptors_and_threads_are_given_back(conf: Path, tasks: Path) -> None:
     def held() -> tuple[int, int]:
-        return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+        return len(os.listdir("/proc/self/fd")), threading.active_count()
 
     with watching(conf, [tasks]):
         pass
