@@ -39,6 +39,7 @@ _SETTINGS = {
 """A server, or another daemon, that hangs is to be trouble, and not to be waited for in silence."""
 _PASSING = ("08", "25", "28", "3D", "3F", "40", "42501", "42P01", "53", "54000", "55", "57", "58", "XX")
 """How the SQLSTATEs begin of what another time, or somebody's care for the server, mends."""
+_SCHEME = re.compile("postgres(ql)?://")
 _NAMED = re.compile(r"(?<![:\w]):([a-z]\w*)")
 
 
@@ -53,11 +54,7 @@ class PostgresDatabase:
         self._psycopg = _psycopg()
         self._url = url
         self.upgradable = writes
-        try:
-            given = self._psycopg.conninfo.conninfo_to_dict(url)
-        except self._psycopg.ProgrammingError:
-            message = f"{shown(url)} is no URL that PostgreSQL knows: postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-            raise UnfitError(message) from None
+        given = self._given(url)
         settings = _SETTINGS if writes else {**_SETTINGS, "default_transaction_read_only": "on"}
         told = [str(given.pop("options", "") or ""), *(f"-c {name}={value}" for name, value in settings.items())]
         try:
@@ -68,6 +65,16 @@ class PostgresDatabase:
             )
         except self._psycopg.Error as error:
             raise self._meaning(error) from None
+
+    def _given(self, url: str) -> dict[str, Any]:
+        """What a URL says, by the names of psycopg's parameters. Raises `UnfitError`."""
+        try:
+            if not _SCHEME.match(url):
+                raise self._psycopg.ProgrammingError
+            return dict(self._psycopg.conninfo.conninfo_to_dict(url))
+        except self._psycopg.ProgrammingError:
+            message = f"{shown(url)} is no URL that PostgreSQL knows: postgresql://USER@HOST:PORT/DATABASE"
+            raise UnfitError(message) from None
 
     @property
     def usable(self) -> bool:

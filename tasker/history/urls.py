@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_URL = re.compile(r"^postgres(?:ql)?://", re.IGNORECASE)
+_URL = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _MASK = "***"
 _SECRETS = re.compile(r"((?:ssl)?password\s*=\s*)('[^']*'?|[^&\s]+)", re.IGNORECASE)
 _USER = re.compile(r"([a-z][a-z0-9+.-]*:/*[^:/?#@\s]*):.*@", re.IGNORECASE)

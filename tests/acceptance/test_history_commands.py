@@ -150,7 +150,10 @@ def test_what_is_asked_wrongly_is_said(tmp_path: Path, where: str) -> None:
     assert "'0' is no count" in words("runs", "--limit", "0", *place(where))
     assert "there is no history in elsewhere; `tasker watch` keeps one" in words("runs", "--state", "elsewhere")
     assert not (tmp_path / "elsewhere").exists()
-    assert "a URL is expected" in words("runs", "--history", "mysql://me:geheim@there/db")
+    assert "a URL is expected" in words("runs", "--history", "a-folder")
+    assert "mysql://me:***@there/db is no URL that PostgreSQL knows" in words(
+        "runs", "--history", "mysql://me:x@there/db"
+    )
 
 
 @pytest.mark.parametrize(
