@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+_ECHO_S = 0.5
+"""Seconds in which a signal that comes again is the same request."""
+
+
+class Echoes:
+    """Tells a second request from a first that comes twice: `timeout` and systemd signal a program and its group."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._first: dict[int, float] = {}
+
+    def is_one(self, signum: int) -> bool:
+        """Whether the signal came just before. Ask once for each that comes; a signal handler may."""
+        now = self._monotonic()
+        if now - self._first.get(signum, -_ECHO_S) < _ECHO_S:
+            return True
+        self._first[signum] = now
+        return False
 
 
 class StopRequest:
     """How the world outside, such as a signal handler, tells a loop to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.signals: list[int] = []
         """The signals that asked for it, in order; the second one ends everything at once."""
         self.reason = ""
         """Why, in words, where whoever asked first gave them."""
+        self._echoes = Echoes(monotonic)
         self._read, self._write = os.pipe()
-        os.set_blocking(self._write, False)
 
     def request(self, signum: int, reason: str = "") -> None:
-        """Ask the run to stop, as a signal does; its error says the reason."""
+        """Ask the run to stop, as a signal does; its error says the reason. An echo of a signal is not counted."""
+        if self._echoes.is_one(signum):
+            return
         self.reason = self.reason or reason
         self.signals.append(signum)
-        with suppress(BlockingIOError):  # so many requests that have not been heard are one
-            os.write(self._write, b"!")
+        os.write(self._write, b"!")
 
     def fileno(self) -> int:
         """The descriptor that is readable while a request has not been heard."""

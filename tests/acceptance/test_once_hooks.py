@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from support.command import TASKER, gone, run_tasker, start_tasker, write
 
+from tasker import linux
+
 TASKS = """
     import signal, time
     from pathlib import Path
@@ -169,3 +171,13 @@ def test_a_dry_run_lists_hooks_in_their_turn(tmp_path: Path) -> None:
     lines = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
     told = [(each["step"], each.get("hook")) for each in map(json.loads, lines)]
     assert told == [("hands", None), ("alarm", "on_failure"), ("praise", "on_success"), ("last", "finally")]
+
+
+def test_who_signals_the_whole_group_as_systemd_does_asks_once(tmp_path: Path) -> None:
+    command = start_tasker(tmp_path, tasks=TASKS, conf=conf("{ name = waits }"))
+    command.wait_for("step.output", line="ready")
+    for pid in (command.process.pid, *linux.children(command.process.pid)):
+        linux.send(pid, signal.SIGTERM)
+    result = command.finish()
+    assert result.status == 143
+    assert hooks(result.events)[-1] == ("last", "it has interrupted")

@@ -247,13 +247,6 @@ def test_a_program_that_a_step_starts_inherits_no_descriptor_of_the_runner(tmp_p
     assert ended.steps[0].outputs["open"] == [0, 1, 2, 3]  # the last one is of the folder that is listed
 
 
-def test_the_stop_of_a_run_is_heard_however_often_it_is_asked_for() -> None:
-    with stop_request() as stop:
-        for _ in range(100_000):
-            stop.request(signal.SIGTERM)
-        assert stop.hear() == "interrupted by SIGTERM"
-
-
 def test_a_stop_may_say_why(tmp_path: Path) -> None:
     with stop_request() as stop:
         watcher = Watcher(at=Event.STEP_STARTED, do=lambda: stop.request(signal.SIGTERM, "the daemon is stopping"))

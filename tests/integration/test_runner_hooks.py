@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tasker.pipeline import LateArgument, Retry, Step
 from tasker.run import Run, Status, longest_stop_s
 
 GRACE_S = 2.0
+ONCE = (signal.SIGTERM,)
+TWICE = (signal.SIGTERM, signal.SIGINT)
 
 
 def tasks(**bodies: Any) -> Tasks:
@@ -126,7 +129,13 @@ def test_the_limit_of_steps_at_once_holds_for_hooks(tmp_path: Path) -> None:
 
 
 def stopped(
-    folder: Path, of: Tasks, *steps: Step, at: str = "ready", times: int = 1, grace_s: float = GRACE_S, **more: Any
+    folder: Path,
+    of: Tasks,
+    *steps: Step,
+    at: str = "ready",
+    signums: Sequence[int] = ONCE,
+    grace_s: float = GRACE_S,
+    **more: Any,
 ) -> tuple[Run, Watcher, float]:
     """A run that is asked to stop when the event comes first; its facts, and the seconds from then to its end."""
     with stop_request() as stop:
@@ -135,8 +144,8 @@ def stopped(
         def ask() -> None:
             if not asked_at:
                 asked_at.append(time.monotonic())
-                for _ in range(times):
-                    stop.request(signal.SIGTERM)
+                for signum in signums:
+                    stop.request(signum)
 
         watcher = Watcher(at=at, do=ask)
         ended = run(folder, of, *steps, watcher=watcher, stop=stop, grace_s=grace_s, **more)
@@ -212,7 +221,7 @@ def test_a_hook_that_waits_for_its_next_try_ends_with_the_grace_period(tmp_path:
 
 def test_who_asks_twice_gets_no_hooks(tmp_path: Path) -> None:
     hooks: dict[str, Any] = {"on_failure": (step("fine"),), "finally_": (step("touches"),)}
-    ended, _, took_s = stopped(tmp_path, tasks(), step("ignores"), times=2, grace_s=3600, **hooks)
+    ended, _, took_s = stopped(tmp_path, tasks(), step("ignores"), signums=TWICE, grace_s=3600, **hooks)
     assert told(ended) == {"ignores": Status.INTERRUPTED, "fine": Status.SKIPPED, "touches": Status.SKIPPED}
     assert ended.steps[1].error == "the run was asked twice to stop"
     assert ended.status is Status.INTERRUPTED
@@ -221,7 +230,7 @@ def test_who_asks_twice_gets_no_hooks(tmp_path: Path) -> None:
 
 def test_who_asks_twice_ends_a_hook_that_runs(tmp_path: Path) -> None:
     hooks: dict[str, Any] = {"on_failure": (step("ignores", id="hook"),), "finally_": (step("touches"),)}
-    ended, watcher, took_s = stopped(tmp_path, tasks(), step("fails"), times=2, grace_s=3600, **hooks)
+    ended, watcher, took_s = stopped(tmp_path, tasks(), step("fails"), signums=TWICE, grace_s=3600, **hooks)
     assert told(ended) == {"fails": Status.FAILED, "hook": Status.INTERRUPTED, "touches": Status.SKIPPED}
     assert (ended.status, took_s < 30) == (Status.FAILED, True)
     assert watcher.facts[-1].details["error"] == "step 'fails': run() answered False"
