@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format lock bench build clean
+.PHONY: help setup demo test crash check format lock bench build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ demo: setup ## scan a real code base for lineage, in seven steps
 test: setup ## run every test
 	@tests/support/install_postgres.sh
 	@$(BIN)/pytest --numprocesses=2 --dist=worksteal $(ARGS)
+
+crash: setup ## kill the daemon again and again: SECONDS=600, SEED=7
+	@PYTHONPATH=tests $(BIN)/python -m support.crashing $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 check: setup ## lint, formatting, types and import contracts
 	@$(BIN)/ruff check

@@ -28,7 +28,7 @@ from tasker.history import Recorder, Retention, this_daemon
 from tasker.inbox import Inbox
 from tasker.messages import Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
 from tasker.process import death
-from tasker.recovery import MARK, end_leftovers, recover, remembered
+from tasker.recovery import MARK, PLACE, end_leftovers, end_leftovers_of, remembered
 from tasker.reloading import Reloading
 from tasker.scheduler import Scheduler
 from tasker.survey import Survey, survey
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from tasker.history import HistoryReplaced, Orphan
     from tasker.messages import Message
     from tasker.metrics import Metrics
-    from tasker.recovery import Recovered, Remembered
+    from tasker.recovery import Memory
     from tasker.settings import Settings
 
 _TURN_S = 1.0
@@ -108,14 +108,22 @@ class Daemon:
         self._me = this_daemon(self._clock.now())
         self._inbox: Inbox[object] = Inbox()
         self._selector = selectors.DefaultSelector()
-        self._journals = watching.state.absolute() / "journals"
+        self._place = watching.state.absolute()
+        self._journals = self._place / "journals"
+        self._workspaces = None if settings.keep_workspace else settings.workspaces.absolute()
         where = watching.history or watching.state
         self._recorder = Recorder(where, self._me, self._inbox.post, retention=watching.retention)
         self._alarm = Alarm(partial(self._inbox.post, None))
         self._scheduler = Scheduler(watching.max_runs)
         self._reloading = Reloading(watching.folder, self._new_generation)
         self._dispatch = Dispatch(
-            self._scheduler, self._reloading, self._recorder, self._announce, self._clock, self._journals
+            self._scheduler,
+            self._reloading,
+            self._recorder,
+            self._announce,
+            self._clock,
+            self._journals,
+            self._workspaces,
         )
         self._deployment = Deployment(
             self._scheduler, self._dispatch, self._alarm, self._recorder, self._announce, self._clock, metrics
@@ -132,7 +140,6 @@ class Daemon:
         """What was seen last, by whichever thread looked."""
         self._found: Survey | None = None
         """What the main loop heard of last."""
-        self._orphans: list[Orphan] = []
         self._opened = False
         """Whether the history has told what earlier daemons left."""
         self._unfit = ""
@@ -148,7 +155,7 @@ class Daemon:
 
     def run(self) -> int:
         """Go on until a signal asks to stop; the exit status. Raises `UnfitHistoryError`."""
-        os.environ[MARK] = self._me.id
+        os.environ |= {MARK: self._me.id, PLACE: str(self._place)}
         linux.adopt_orphans()
         self._selector.register(self._inbox, selectors.EVENT_READ)
         with self._heeding_signals(), ExitStack() as closing:
@@ -219,7 +226,7 @@ class Daemon:
             case history.Answered():
                 item()
             case history.HistoryOpened():
-                self._recorder.submit(remembered, self._remember)
+                self._recorder.submit(lambda history: remembered(history, self._journals), self._remember)
             case history.HistoryTroubled():
                 self._trouble("history", item.error)
                 self._dispatch.history_troubled()
@@ -257,7 +264,7 @@ class Daemon:
                 self._reloading.hear(generation, message)
         if isinstance(message, Ready):
             self._recovered("tasks")
-            self._dispatch.code_is_ready()
+            self._dispatch.start_waiting()
 
     def _keep_house(self) -> None:
         """What is to be looked at every second or so."""
@@ -274,8 +281,9 @@ class Daemon:
         if self._opened and not self._recorder.exclusive and now >= self._next_orphans:
             self._next_orphans = now + _ORPHANS_S
             self._recorder.submit(lambda history: history.orphans(), self._take_over)
-        if self._orphans and self.state.ready:
-            self._recover()
+        if self._opened and self._reloading.settled:
+            self._deployment.settled(self._reloading.lacks)
+            self._dispatch.take_up_rest()
 
     # Conf files and code
 
@@ -317,12 +325,16 @@ class Daemon:
 
     # The history
 
-    def _remember(self, answer: tuple[list[Remembered], list[Orphan]]) -> None:
-        """The history is open: take up where the daemons before this one left off."""
-        known, orphans = answer
-        self._deployment.remember(known)
-        self._reloading.remember(each.snapshot for each in known if each.snapshot)
-        self._take_over(orphans)
+    def _remember(self, memory: Memory) -> None:
+        """The history is open, or now this one's alone: take up where the daemons before this one left off."""
+        if self._recorder.exclusive:
+            end_leftovers_of(self._place, self._me.id)
+        self._take_over(memory.orphans)
+        self._dispatch.clear_away(memory.over)
+        if self._opened:
+            return
+        self._deployment.remember(memory.pipelines)
+        self._reloading.remember(each.snapshot for each in memory.pipelines if each.snapshot)
         self._opened = True
         if self._found is not None:
             self._surveyed(self._found)
@@ -330,16 +342,7 @@ class Daemon:
     def _take_over(self, orphans: Sequence[Orphan]) -> None:
         """Runs of dead daemons are this one's now: what is left of them is ended before anything else starts."""
         end_leftovers(orphans)
-        self._orphans += orphans
-
-    def _recover(self) -> None:
-        orphans, self._orphans = self._orphans, []
-        at = self._clock.now()
-        self._recorder.submit(lambda history: recover(history, orphans, self._journals, at), self._resume)
-
-    def _resume(self, recovered: Sequence[Recovered]) -> None:
-        for each in recovered:
-            self._dispatch.resume(each)
+        self._dispatch.adopt(orphans)
 
     def _history_replaced(self, told: HistoryReplaced) -> None:
         """There is a new history, which knows nothing."""
@@ -382,6 +385,9 @@ class Daemon:
         for generation in self._reloading.generations:
             generation.close()
         written = self._recorder.drain(_LAST_WORDS_S)
+        for item in self._inbox.take():
+            if isinstance(item, history.Answered) and written:
+                item()
         error = None if written else "not all that happened is in the history"
         self._announce_daemon(Event.DAEMON_STOPPED, Level.INFO if written else Level.ERROR, error=error)
 

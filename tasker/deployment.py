@@ -63,6 +63,17 @@ class Deployment:
         """Take up where earlier daemons left off."""
         self._remembered = {each.record.name: each for each in remembered}
 
+    def settled(self, lacks: Callable[[str], bool]) -> None:
+        """All files are validated: what of earlier daemons' pipelines has not come back is gone.
+
+        Unless its file `lacks` a version: there it is not valid, and so was what was in force before.
+        """
+        for name in [name for name, each in self._remembered.items() if not lacks(each.record.file)]:
+            remembered, at = self._remembered.pop(name), self._clock.now()
+            self._announce_removal(name, remembered.record.file, at)
+            self._decide(remembered, at)
+            self._forget(name, at)
+
     def keep_all(self, pipelines: Iterable[InForce]) -> None:
         """The history has been lost, and is to know of the pipelines again."""
         for in_force in pipelines:
@@ -80,20 +91,17 @@ class Deployment:
             unchanged = remembered is not None and version.schedule == schedule_before
             self._since[version.name] = remembered.record.since if remembered and unchanged else at
         self._count(version, remembered)
+        self._dispatch.take_up([version.name])
         self._schedule(version, at, remembered)
         self._keep(version)
+        self._dispatch.start_waiting()
 
     def withdrawn(self, before: InForce) -> None:
         """A pipeline is gone."""
         version, at = before.version, self._clock.now()
-        details = {"file": version.file}
-        removed = Event.CONFIG_REMOVED
-        self._announce(Fact(event=removed, at=at, pipeline=version.name, revision=version.revision, details=details))
-        self._unschedule(version.name, _NO_FILE, at)
-        self._since.pop(version.name, None)
-        self._recorder.submit(lambda history: history.forget_pipeline(version.name))
-        if self._metrics:
-            self._metrics.forget(version.name)
+        self._announce_removal(version.name, version.file, at, version.revision)
+        self._forget(version.name, at)
+        self._dispatch.start_waiting()
 
     def invalid(self, file: str, faults: tuple[Fault, ...], runs_on: Version | None) -> None:
         """A file has faults; the last good version, where one stays in force."""
@@ -130,9 +138,8 @@ class Deployment:
 
     def _schedule(self, version: Version, at: datetime, remembered: Remembered | None) -> None:
         """Schedule a version; what the schedule of an earlier daemon still asked for is decided on first."""
-        if remembered is not None and (before := _schedule(remembered)) is not None:
-            since = max(filter(None, (remembered.record.since, remembered.decided)))
-            self._dispatch.carry_out(self._scheduler.put(version.name, before, at, since))
+        if remembered is not None:
+            self._decide(remembered, at)
         if version.schedule is None:
             self._unschedule(version.name, _NO_SCHEDULE, at)
         else:
@@ -142,10 +149,28 @@ class Deployment:
         # What is kept of the new schedule must not be there before the claims of the old one's last slots are.
         self._dispatch.flush()
 
+    def _decide(self, remembered: Remembered, at: datetime) -> None:
+        """Decide on the slots that came while nothing was running."""
+        if (before := _schedule(remembered)) is not None:
+            since = max(filter(None, (remembered.record.since, remembered.decided)))
+            self._dispatch.carry_out(self._scheduler.put(remembered.record.name, before, at, since))
+
     def _unschedule(self, name: str, reason: str, at: datetime) -> None:
         self._alarm.remove(name)
         self._dispatch.carry_out(self._scheduler.remove(name, reason, at))
         self._dispatch.flush()
+
+    def _announce_removal(self, name: str, file: str, at: datetime, revision: str | None = None) -> None:
+        event = Event.CONFIG_REMOVED
+        self._announce(Fact(event=event, at=at, pipeline=name, revision=revision, details={"file": file}))
+
+    def _forget(self, name: str, at: datetime) -> None:
+        """A pipeline is scheduled no longer, and the next daemon need not know of it."""
+        self._unschedule(name, _NO_FILE, at)
+        self._since.pop(name, None)
+        self._recorder.submit(lambda history: history.forget_pipeline(name))
+        if self._metrics:
+            self._metrics.forget(name)
 
     def _keep(self, version: Version) -> None:
         """Have the next daemon know of it."""

@@ -5,7 +5,7 @@ Not to be confused with `runner`, which carries out one run, in a process of its
 
 from __future__ import annotations
 
-import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,18 +14,18 @@ from tasker.facts import Event, Fact, Level, config_invalid
 from tasker.history import Claim, Claimed, RunStatus
 from tasker.messages import RunOrder
 from tasker.pipeline import Resume
-from tasker.recovery import DIED
+from tasker.recovery import MOST_RESUMPTIONS, Plan, clear_away, new_run_id, recover
 from tasker.run import Outcome, Slot
 from tasker.scheduler import Settle, Start, Stop
+from tasker.workspace import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from tasker.clock import Clock
     from tasker.generation import Generation
-    from tasker.history import Recorder
+    from tasker.history import Orphan, Recorder, RunRecord
     from tasker.messages import Refused, RunBegan, RunEnded
     from tasker.recovery import Recovered
     from tasker.reloading import Reloading
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from tasker.scheduler import Decision, Scheduler
     from tasker.snapshot import Snapshot
 
-MOST_RESUMPTIONS = 3
-"""How often what a slot's run has not finished is taken up again."""
 _UNTOLD = "its process ended without telling how"
 _SLOT_EVENTS = {Outcome.WAITING: (Event.SLOT_DUE, Level.INFO), Outcome.MISSED: (Event.SLOT_MISSED, Level.WARNING)}
 
@@ -68,20 +66,24 @@ class Dispatch:
         recorder: Recorder,
         announce: Callable[[Fact], None],
         clock: Clock,
-        journals: Path | None,
+        journals: Path,
+        workspaces: Path | None,
     ) -> None:
-        """Keep the journals of runs in this folder, if there is one."""
+        """Keep the journals of runs in this folder; of those that dead daemons leave, clear away the workspaces."""
         self._scheduler = scheduler
         self._reloading = reloading
         self._recorder = recorder
         self._announce = announce
         self._clock = clock
         self._journals = journals
+        self._workspaces = workspaces
         self._claims: list[Claim] = []
         """Those of this turn of the main loop, which go to the history together."""
         self._unanswered: dict[Slot, Claim] = {}
         self._runs: dict[str, DueRun] = {}
         self._by_slot: dict[Slot, DueRun] = {}
+        self._orphans: dict[str, list[RunRecord]] = {}
+        """By pipeline: runs that dead daemons have left, and that are still to be taken up."""
         self._without_code: list[DueRun] = []
         """Those whose turn has come while there is no launcher to run them in."""
         self._on_credit = False
@@ -99,7 +101,7 @@ class Dispatch:
                 case Start(slot):
                     self._start(self._by_slot[slot])
                 case Stop(slot, reason):
-                    self._stop(self._by_slot[slot], reason)
+                    self._replace(self._by_slot[slot], reason)
                 case claim:
                     self._claims.append(self._claim(claim.slot, claim.outcome, claim.reason))
 
@@ -123,29 +125,66 @@ class Dispatch:
         """Claims are answered again."""
         self._on_credit = False
 
-    def resume(self, recovered: Recovered) -> None:
-        """Take up what a dead daemon has left of a run."""
-        old, at = recovered.run, self._clock.now()
-        slot = Slot(old.pipeline, old.slot)
-        if not recovered.begun:
-            resumes = old.resumed_from is not None
-            snapshot, done = (recovered.snapshot, recovered.done) if resumes else (None, {})
-            self._take_up(DueRun(old.id, slot, old.revision, snapshot, old.resumed_from, old.resumption, done))
-            return
-        self._forget_journal(old.id)
-        if recovered.ended:
-            return
-        self._announce_end(DueRun(old.id, slot, old.revision, interrupted=True), DIED)
-        version = self._version(slot.pipeline)
-        if version is None or version.resume is Resume.NEVER or old.resumption >= MOST_RESUMPTIONS:
-            return
-        run = DueRun(new_run_id(at), slot, old.revision, recovered.snapshot, old.id, old.resumption + 1, recovered.done)
-        self._recorder.submit(lambda history: history.resume(old.id, run.id, at), lambda _: self._take_up(run))
+    # What dead daemons have left
 
-    def _take_up(self, run: DueRun) -> None:
+    def adopt(self, orphans: Iterable[Orphan]) -> None:
+        """Runs of dead daemons are this one's now. They are taken up when their pipelines are in force."""
+        for orphan in orphans:
+            self._orphans.setdefault(orphan.run.pipeline, []).append(orphan.run)
+
+    def take_up(self, pipelines: Iterable[str]) -> None:
+        """Take up what is left of these pipelines, before anything that is claimed from now on."""
+        runs = [run for name in pipelines for run in self._orphans.pop(name, ())]
+        if not runs:
+            return
+        at = self._clock.now()
+        versions = {run.pipeline: version for run in runs if (version := self._version(run.pipeline)) is not None}
+        ids = {run.id: new_run_id(at) for run in runs}
+        plan = Plan(runs=runs, versions=versions, at=at, ids=ids, journals=self._journals)
+        self._recorder.submit(lambda history: recover(history, plan), self._recovered)
+
+    def take_up_rest(self) -> None:
+        """Take up what is left of pipelines that have not come into force."""
+        self.take_up(list(self._orphans))
+
+    def clear_away(self, run_ids: Iterable[str]) -> None:
+        """Remove what is left of runs that have ended, and whose processes are gone."""
+        if left := [(self._workspace(run_id), self._journal(run_id)) for run_id in run_ids]:
+            clear_away(left)
+
+    def _recovered(self, answer: Sequence[Recovered] | Exception) -> None:
+        if isinstance(answer, Exception):
+            raise answer
+        for each in answer:
+            self._resume(each)
+        self.clear_away(each.run.id for each in answer if each.begun)
+
+    def _resume(self, recovered: Recovered) -> None:
+        """Go on with a run of a dead daemon, if there is anything to go on with."""
+        old, snapshot = recovered.run, recovered.snapshot
+        slot = Slot(old.pipeline, old.slot)
+        if recovered.begun and not recovered.ended:
+            self._announce_end(DueRun(old.id, slot, old.revision, interrupted=True), old.error or "")
+        if not recovered.begun:
+            self._empty(old.id)
+            resumes = old.resumed_from is not None
+            run = DueRun(old.id, slot, old.revision, snapshot if resumes else None, old.resumed_from, old.resumption)
+            run.done = recovered.done if resumes else {}
+            self._take_up(run, replaced=recovered.replaced)
+        elif (new := recovered.next) is not None:
+            self._take_up(DueRun(new.id, slot, old.revision, snapshot, old.id, new.resumption, recovered.done))
+
+    def _empty(self, run_id: str) -> None:
+        """Remove the workspace of a run that had not begun: it is to make it itself."""
+        if (workspace := self._workspace(run_id)) is not None:
+            remove(workspace)
+
+    def _take_up(self, run: DueRun, *, replaced: bool = False) -> None:
         """Have a run that is claimed start when its turn comes."""
         self._add(run)
-        if self._scheduler.is_scheduled(run.slot.pipeline):
+        if replaced:
+            self._settle(run.slot, Outcome.SUPERSEDED, "a later slot has taken its place")
+        elif self._scheduler.is_scheduled(run.slot.pipeline):
             begun = run.resumed_from is not None
             self.carry_out(self._scheduler.restore(run.slot, self._clock.now(), begun=begun))
         else:
@@ -153,8 +192,8 @@ class Dispatch:
 
     # What comes of it
 
-    def code_is_ready(self) -> None:
-        """There is a launcher to run in."""
+    def start_waiting(self) -> None:
+        """There is a launcher to run in, or a pipeline that was without one has another version: start what waits."""
         waiting, self._without_code = self._without_code, []
         for run in waiting:
             self._start(run)
@@ -285,6 +324,10 @@ class Dispatch:
     def _start(self, run: DueRun) -> None:
         """Order the run from the launcher that has the code which its version is valid with."""
         in_force = self._reloading.in_force(run.slot.pipeline)
+        if in_force is None and run.snapshot is None:
+            self._settle(run.slot, Outcome.SKIPPED, "its pipeline is gone")
+            self._let_go(run)
+            return
         generation = in_force.generation if in_force and run.snapshot is None else self._reloading.current
         snapshot = run.snapshot or (in_force.version.snapshot if in_force else None)
         if generation is None or snapshot is None or generation not in self._reloading.generations:
@@ -301,6 +344,15 @@ class Dispatch:
                 resumed_from=run.resumed_from,
             )
         )
+
+    def _replace(self, run: DueRun, reason: str) -> None:
+        """Stop a run that a later slot takes the place of; where it still waits for a launcher, it never starts."""
+        if run not in self._without_code:
+            self._stop(run, reason)
+            return
+        self._without_code.remove(run)
+        self._settle(run.slot, Outcome.SUPERSEDED, reason)
+        self._let_go(run)
 
     def _stop(self, run: DueRun, reason: str) -> None:
         if run.generation is not None:
@@ -325,7 +377,8 @@ class Dispatch:
         """Have a run that this daemon's end interrupts taken up by the next one."""
         version, at = self._version(run.slot.pipeline), self._clock.now()
         if run.resumption < MOST_RESUMPTIONS and version is not None and version.resume is Resume.AUTO:
-            self._recorder.submit(lambda history: history.resume(run.id, new_run_id(at), at))
+            new_id = new_run_id(at)
+            self._recorder.submit(lambda history: history.resume(run.id, new_id, at))
 
     def _let_go(self, run: DueRun) -> None:
         """A run has ended: others have room."""
@@ -334,15 +387,13 @@ class Dispatch:
             del self._by_slot[run.slot]
         self.carry_out(self._scheduler.ended(run.slot, self._clock.now()))
 
-    def _journal(self, run_id: str) -> Path | None:
-        return self._journals / f"{run_id}.jsonl" if self._journals else None
+    def _journal(self, run_id: str) -> Path:
+        return self._journals / f"{run_id}.jsonl"
+
+    def _workspace(self, run_id: str) -> Path | None:
+        return self._workspaces / run_id if self._workspaces else None
 
     def _forget_journal(self, run_id: str) -> None:
         """The history has it all."""
-        if (journal := self._journal(run_id)) is not None:
-            journal.unlink(missing_ok=True)
-
-
-def new_run_id(at: datetime) -> str:
-    """An id for a run that is decided on at this moment: ids sort by it."""
-    return f"{at:%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
+        with suppress(OSError):
+            self._journal(run_id).unlink(missing_ok=True)

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from tasker import journal, linux
 from tasker.history import ACTIVE, RunStatus
+from tasker.pipeline import Catchup, Overlap, Resume
 from tasker.records import from_json
-from tasker.run import Status
+from tasker.run import Outcome, Status
 from tasker.snapshot import Snapshot
+from tasker.workspace import remove
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from tasker.history import History, Orphan, PipelineRecord, RunRecord
     from tasker.run import StepRun
+    from tasker.versions import Version
 
 MARK = "TASKER_DAEMON_ID"
 """The variable by which every process that a daemon has started, directly or not, is known as its own."""
+PLACE = "TASKER_DAEMON_STATE"
+"""The variable that tells the state folder of that daemon."""
 DIED = "interrupted: the daemon died"
+MOST_RESUMPTIONS = 3
+"""How often what a slot's run has not finished is taken up again."""
 _PATIENCE_S = 5.0
 """Seconds that killed processes get to be gone."""
 
@@ -46,6 +57,10 @@ class Recovered:
     """A run of a dead daemon, as it stands once all that is known of it is in the history."""
 
     run: RunRecord
+    next: RunRecord | None = None
+    """The run that goes on with it."""
+    replaced: bool = False
+    """Whether a later slot has taken its place, as the schedule wants it."""
     done: Mapping[str, StepRun]
     """The steps that need not run again."""
     snapshot: Snapshot | None
@@ -64,34 +79,112 @@ class Recovered:
 def end_leftovers(orphans: Iterable[Orphan]) -> int:
     """Kill what daemons of this host that died have left running; how many processes there were."""
     daemons = {orphan.run.daemon for orphan in orphans if orphan.same_host}
+    return sum(_end(partial(linux.marked, f"{MARK}={daemon}")) for daemon in daemons)
+
+
+def end_leftovers_of(state: Path, me: str) -> int:
+    """Kill what daemons have left running that had this state folder to themselves, as this one has now."""
+    return _end(lambda: set(linux.marked(f"{PLACE}={state}")) - set(linux.marked(f"{MARK}={me}")))
+
+
+def _end(leftovers: Callable[[], Iterable[int]]) -> int:
     ended: set[int] = set()
-    for daemon in daemons:
-        while left := set(linux.marked(f"{MARK}={daemon}")) - ended:
-            for pid in left:
-                linux.send(pid, signal.SIGKILL)
-            for pid in left:
-                linux.wait(pid, _PATIENCE_S)
-            ended |= left
+    while left := {pid for found in leftovers() for pid in (found, *linux.descendants(found))} - ended:
+        for pid in left:
+            linux.send(pid, signal.SIGKILL)
+        for pid in left:
+            linux.wait(pid, _PATIENCE_S)
+        ended |= left
     return len(ended)
 
 
-def recover(history: History, orphans: Sequence[Orphan], journals: Path | None, at: datetime) -> list[Recovered]:
-    """Bring the history up to what the journals say, and end there what had begun and not ended."""
-    return [_recovered(history, orphan.run.id, journals, at) for orphan in orphans]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How runs of dead daemons are to be taken up."""
+
+    runs: Sequence[RunRecord]
+    versions: Mapping[str, Version]
+    """What is in force of their pipelines."""
+    at: datetime
+    ids: Mapping[str, str]
+    """By the id of each run: that of the one which may go on with it."""
+    journals: Path
 
 
-def _recovered(history: History, run_id: str, journals: Path | None, at: datetime) -> Recovered:
-    if journals is not None:
-        history.replay(journal.read(journals / f"{run_id}.jsonl"))
-    (run,) = history.found(run_id, 1)
+def recover(history: History, plan: Plan) -> list[Recovered]:
+    """Bring the history up to what the journals say, end there what had begun and not ended, and have it resumed.
+
+    All of it at one go: a run that is interrupted and not resumed would stay so if this daemon died between the two.
+    """
+    return [_recovered(history, run, plan) for run in plan.runs]
+
+
+def _recovered(history: History, orphan: RunRecord, plan: Plan) -> Recovered:
+    history.replay(journal.read(plan.journals / f"{orphan.id}.jsonl"))
+    (run,) = history.found(orphan.id, 1)
     if run.status is RunStatus.RUNNING:
-        history.end(run_id, RunStatus.INTERRUPTED, DIED, at)
-        (run,) = history.found(run_id, 1)
-    return Recovered(run=run, done=history.finished_steps(run_id), snapshot=_snapshot(history, run.snapshot_id))
+        history.end(run.id, RunStatus.INTERRUPTED, DIED, plan.at)
+        (run,) = history.found(run.id, 1)
+    version = plan.versions.get(run.pipeline)
+    replaced = version is not None and _is_replaced(history, run, version)
+    resumes = run.status is RunStatus.INTERRUPTED and version is not None and version.resume is Resume.AUTO
+    following = None
+    if resumes and not replaced and run.resumption < MOST_RESUMPTIONS:
+        following = history.resume(run.id, plan.ids[run.id], plan.at)
+    return Recovered(
+        run=run,
+        next=following,
+        replaced=replaced,
+        done=history.finished_steps(run.id),
+        snapshot=_snapshot(history, run.snapshot_id),
+    )
 
 
-def remembered(history: History) -> tuple[list[Remembered], list[Orphan]]:
-    """What a daemon that starts is to know of those before it, and the runs that these left, which are now its own."""
+def _is_replaced(history: History, run: RunRecord, version: Version) -> bool:
+    """Whether a later slot has taken the place of a run; not of one that still waits and is made up for."""
+    schedule = version.schedule
+    if schedule is None or schedule.overlap is not Overlap.REPLACE:
+        return False
+    if run.status is RunStatus.WAITING and schedule.catchup is Catchup.ALL:
+        return False
+    latest = history.slots(run.pipeline, outcomes=[Outcome.WAITING, Outcome.RAN], limit=1)
+    return bool(latest) and latest[0].slot.at > run.slot
+
+
+def clear_away(left: Iterable[tuple[Path | None, Path]]) -> None:
+    """Remove workspaces and journals that nobody needs any more, in a thread: a workspace may be large.
+
+    A journal goes after its run's workspace: as long as it is there, a daemon that starts looks for the workspace.
+    """
+    Thread(target=_clear_away, args=(list(left),), name="clear-away", daemon=True).start()
+
+
+def _clear_away(left: Iterable[tuple[Path | None, Path]]) -> None:
+    for workspace, journal_ in left:
+        with suppress(OSError):
+            if workspace is not None:
+                remove(workspace)
+            journal_.unlink(missing_ok=True)
+
+
+def new_run_id(at: datetime) -> str:
+    """An id for a run that is decided on at this moment: ids sort by it."""
+    return f"{at:%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a daemon that starts is to know of those before it."""
+
+    pipelines: Sequence[Remembered]
+    orphans: Sequence[Orphan]
+    """The runs that they left, which are now its own."""
+    over: Sequence[str]
+    """The ids of runs that have ended, and whose journals are still there."""
+
+
+def remembered(history: History, journals: Path) -> Memory:
+    """What is known of the daemons before this one."""
     decided = history.last_slots()
     known = [
         Remembered(
@@ -103,7 +196,14 @@ def remembered(history: History) -> tuple[list[Remembered], list[Orphan]]:
         )
         for record in history.pipelines()
     ]
-    return known, history.orphans()
+    orphans = history.orphans()
+    kept = [path.stem for path in journals.glob("*.jsonl")]
+    return Memory(known, orphans, over=[run_id for run_id in kept if _is_over(history, run_id)])
+
+
+def _is_over(history: History, run_id: str) -> bool:
+    """Whether a run has ended, whose daemon died before it let go of the journal."""
+    return any(run.id == run_id and run.status not in ACTIVE for run in history.found(run_id, 1))
 
 
 def _succeeded_at(history: History, pipeline: str) -> datetime | None:

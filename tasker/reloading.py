@@ -123,6 +123,11 @@ class Reloading:
         known = self._survey is not None and self.current is not None and self._importing is None
         return known and not any(file.asked for file in self._files.values())
 
+    def lacks(self, file: str) -> bool:
+        """Whether this file, as people name it, is there and has no version in force."""
+        found = self._files.get(os.path.abspath(file))  # noqa: PTH100 - links stay as they are named
+        return found is not None and found.in_force is None
+
     # What happens
 
     def found(self, survey: Survey) -> None:
