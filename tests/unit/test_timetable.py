@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasker.pipeline import Schedule
@@ -64,6 +64,7 @@ def test_of_a_month_of_seconds_only_the_latest_are_told_and_from_when_on() -> No
     assert len(backlog.slots) == 3600
 
 
+@settings(max_examples=25)  # the longest of them have thousands of slots
 @given(hours=st.integers(0, 24 * 40), minutes=st.sampled_from(["0", "0,30", "*/7", "*"]))
 def test_a_stretch_of_any_length_ends_with_the_same_slots(hours: int, minutes: str) -> None:
     table = timetable(f"{minutes} */2 * * *")
