@@ -28,9 +28,11 @@ from tasker.history import Recorder, Retention, this_daemon
 from tasker.inbox import Inbox
 from tasker.messages import Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
 from tasker.process import death
-from tasker.recovery import MARK, PLACE, end_leftovers, end_leftovers_of, remembered
+from tasker.recovery import MARK, PLACE, Left, end_leftovers, end_leftovers_of, remembered
 from tasker.reloading import Reloading
+from tasker.run import longest_stop_s
 from tasker.scheduler import Scheduler
+from tasker.stop import Echoes
 from tasker.survey import Survey, survey
 from tasker.watcher import Watcher
 
@@ -53,7 +55,7 @@ _ORPHANS_S = 30.0
 _AGAIN_S = 2.0
 """Seconds until a launcher that died is followed by another."""
 _FOLLOW_UP_S = 15.0
-"""Seconds beyond twice the grace period that stopping may take: what has not ended by then is killed."""
+"""Seconds beyond the longest that a run takes to stop: what has not ended by then is killed."""
 _LAST_WORDS_S = 10.0
 """Seconds that the history gets at the end to write what waits."""
 
@@ -143,6 +145,7 @@ class Daemon:
         self._opened = False
         """Whether the history has told what earlier daemons left."""
         self._unfit = ""
+        self._echoes = Echoes()
         self._stopping: list[int] = []
         """The signals that asked to stop."""
         self._numbers = 0
@@ -330,6 +333,7 @@ class Daemon:
         if self._recorder.exclusive:
             end_leftovers_of(self._place, self._me.id)
         self._take_over(memory.orphans)
+        self._dispatch.adopt(memory.broken_off)
         self._dispatch.clear_away(memory.over)
         if self._opened:
             return
@@ -342,12 +346,13 @@ class Daemon:
     def _take_over(self, orphans: Sequence[Orphan]) -> None:
         """Runs of dead daemons are this one's now: what is left of them is ended before anything else starts."""
         end_leftovers(orphans)
-        self._dispatch.adopt(orphans)
+        self._dispatch.adopt(Left(orphan.run.id, orphan.run.pipeline) for orphan in orphans)
 
     def _history_replaced(self, told: HistoryReplaced) -> None:
         """There is a new history, which knows nothing."""
         self._trouble("history", told.error, moved_to=str(told.moved_to) if told.moved_to else None)
         self._deployment.keep_all(self._reloading.pipelines)
+        self._dispatch.history_replaced()
 
     # Signals
 
@@ -368,13 +373,15 @@ class Daemon:
             if self._opened and not self._stopping:
                 self._reload(self._reloading.revalidate)
             return
+        if self._echoes.is_one(signum):
+            return
         self._stopping.append(signum)
         if len(self._stopping) > 1:
             self._dispatch.kill()
             return
         name = signal.Signals(signum).name
         self._announce_daemon(Event.DAEMON_STOPPING, signal=name, running=self._dispatch.running)
-        self._give_up_at = self._clock.monotonic() + 2 * self._settings.grace_s + _FOLLOW_UP_S
+        self._give_up_at = self._clock.monotonic() + longest_stop_s(self._settings.grace_s) + _FOLLOW_UP_S
         self._scheduler.stop()
         self._dispatch.stop(f"the daemon was stopped by {name}")
 

@@ -149,6 +149,8 @@ def _target(include: Include, path: str) -> str:
         raise _refused(include, "the include leads out of the conf folder")
     if target == "." or not name.strip() or not name.isprintable():
         raise _refused(include, "the include names no file")
+    if any(part.startswith(".") for part in target.split("/")):
+        raise _refused(include, "the include names a hidden file: names that begin with '.' are never read")
     return target
 
 

@@ -57,6 +57,8 @@ CASES = [
     ('include "../x.conf"', "1:9: include-refused"),
     ('include "a/../../x.conf"', "1:9: include-refused"),
     ('include "/etc/passwd"', "1:9: include-refused"),
+    ('include ".hidden.conf"', "1:9: include-refused"),
+    ('include "a/.b/x.conf"', "1:9: include-refused"),
     ('include "http://x/y.conf"', "1:9: include-refused"),
     ('include url("http://x/y.conf")', "1:1: include-refused"),
     ('include classpath("x.conf")', "1:1: include-refused"),
