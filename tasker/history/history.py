@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -125,6 +126,10 @@ class History:
         with self.transaction():
             presence.leave(self._database, self._daemon)
 
+    def lives(self, daemon: str) -> bool:
+        """Whether a daemon is listed, and was alive when dead ones were last looked for."""
+        return bool(self._database.rows("SELECT 1 FROM daemons WHERE id = :daemon", daemon=daemon))
+
     def orphans(self, now: datetime | None = None) -> list[Orphan]:
         """The runs of dead daemons that had not ended, oldest first; each is told to one daemon alone, now its owner.
 
@@ -191,9 +196,9 @@ class History:
             return runs.resume(self._database, run_id, new)
 
     def restore(self, run: RunRecord) -> None:
-        """Put a run back that goes on while the history was replaced by a new one; what is known already stays."""
+        """Put a run of this daemon's back, whose history was replaced by a new one; what is known already stays."""
         with self.transaction():
-            runs.restore(self._database, run)
+            runs.restore(self._database, replace(run, daemon=self._daemon.id, host=self._daemon.host))
 
     def take_from(self, damaged: Path) -> int:
         """Take in what can still be read of a damaged file, but for the logs; how many rows that were."""

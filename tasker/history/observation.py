@@ -56,6 +56,7 @@ def _started(fact: Fact, me: DaemonRecord) -> RunRecord:
         pipeline=str(fact.pipeline),
         slot=datetime.fromisoformat(slot) if slot else fact.at,
         revision=fact.revision or "",
+        snapshot_id=fact.details.get("snapshot"),
         status=RunStatus.RUNNING,
         daemon=me.id,
         host=me.host,

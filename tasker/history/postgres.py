@@ -68,13 +68,11 @@ class PostgresDatabase:
 
     def _given(self, url: str) -> dict[str, Any]:
         """What a URL says, by the names of psycopg's parameters. Raises `UnfitError`."""
-        try:
-            if not _SCHEME.match(url):
-                raise self._psycopg.ProgrammingError
-            return dict(self._psycopg.conninfo.conninfo_to_dict(url))
-        except self._psycopg.ProgrammingError:
-            message = f"{shown(url)} is no URL that PostgreSQL knows: postgresql://USER@HOST:PORT/DATABASE"
-            raise UnfitError(message) from None
+        with suppress(self._psycopg.ProgrammingError):
+            if _SCHEME.match(url):
+                return dict(self._psycopg.conninfo.conninfo_to_dict(url))
+        message = f"{shown(url)} is no URL that PostgreSQL knows: postgresql://USER@HOST:PORT/DATABASE"
+        raise UnfitError(message)
 
     @property
     def usable(self) -> bool:

@@ -50,12 +50,13 @@ def begin(database: Database, run_id: str, process: Process, at: datetime) -> No
 
 
 def started(database: Database, run: RunRecord, at: datetime) -> None:
-    """A run has started, be it known already or not."""
+    """A run has started, be it known already or not; on which version, only the run itself can tell."""
     record = replace(run, status=RunStatus.RUNNING, started_at=at, late_s=(at - run.slot).total_seconds())
     database.change(
-        f"{_INSERT} ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at, late_s = excluded.late_s,"
-        " status = CASE WHEN runs.ended_at IS NULL THEN excluded.status ELSE runs.status END,"
-        " revision = excluded.revision WHERE runs.started_at IS NULL",
+        f"{_INSERT} ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,"
+        " snapshot_id = COALESCE(excluded.snapshot_id, runs.snapshot_id),"
+        " started_at = COALESCE(runs.started_at, excluded.started_at), late_s = COALESCE(runs.late_s, excluded.late_s),"
+        " status = CASE WHEN runs.ended_at IS NULL THEN excluded.status ELSE runs.status END",
         **_columns(record),
     )
     slots.ran(database, Slot(run.pipeline, run.slot), run.id, run.daemon, at)

@@ -17,24 +17,36 @@ if TYPE_CHECKING:
     from tasker.history.database import Database
     from tasker.history.model import DaemonRecord
 
+_AT_ONCE = 200
+"""Pipelines in one statement."""
 _RUN = ("id", "pipeline", "slot", "revision", "snapshot_id", "status", "daemon", "host", "claimed_at")
 
 
 def claim(database: Database, me: DaemonRecord, claims: Sequence[Claim]) -> list[Claimed]:
     """Claim slots; answers in the order of the claims."""
     database.take_turns()
-    busy = _busy(database, me.id)
+    busy: set[str] = set()
+    if not database.exclusive:
+        busy = _busy(database, me.id, {each.slot.pipeline for each in claims})
     won = _won(database, me.id, claims)
     waiting = [each for number, each in enumerate(claims) if number in won and each.outcome is Outcome.WAITING]
     _insert(database, "runs", _RUN, [_run(each, me) for each in waiting])
     return [Claimed(each, number in won, each.slot.pipeline in busy) for number, each in enumerate(claims)]
 
 
-def _busy(database: Database, me: str) -> set[str]:
-    """The pipelines that have runs of others."""
-    statement = "SELECT DISTINCT pipeline FROM runs WHERE status = :status AND daemon <> :me"
-    found = (row["pipeline"] for status in ACTIVE for row in database.rows(statement, status=str(status), me=me))
-    return set(found)
+def _busy(database: Database, me: str, pipelines: Iterable[str]) -> set[str]:
+    """Those of the pipelines that have runs of others."""
+    statuses = {f"status_{number}": str(status) for number, status in enumerate(ACTIVE)}
+    statement = (
+        f"SELECT DISTINCT pipeline FROM runs WHERE status IN ({rows.given(statuses)})"  # noqa: S608
+        " AND daemon <> :me AND pipeline IN ({})"
+    )
+    wanted, found = [*pipelines], set[str]()
+    for start in range(0, len(wanted), _AT_ONCE):
+        names = {f"name_{number}": clean(name) for number, name in enumerate(wanted[start : start + _AT_ONCE])}
+        there = database.rows(statement.format(rows.given(names)), **statuses, **names, me=me)
+        found |= {row["pipeline"] for row in there}
+    return found
 
 
 def _won(database: Database, me: str, claims: Sequence[Claim]) -> set[int]:
