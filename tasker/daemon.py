@@ -156,8 +156,11 @@ class Daemon:
         self.state = DaemonState(turned_at=self._clock.monotonic())
         """How it stands; a new one each turn, for whoever asks from another thread."""
 
-    def run(self) -> int:
-        """Go on until a signal asks to stop; the exit status. Raises `UnfitHistoryError`."""
+    def run(self, *, http: str | None = None) -> int:
+        """Go on until a signal asks to stop; the exit status. Raises `UnfitHistoryError`.
+
+        `http` is the address at which it is asked how it does, to be announced.
+        """
         os.environ |= {MARK: self._me.id, PLACE: str(self._place)}
         linux.adopt_orphans()
         self._selector.register(self._inbox, selectors.EVENT_READ)
@@ -169,7 +172,7 @@ class Daemon:
             self._watcher.start()
             self._look()
             self._alarm.start()
-            self._announce_daemon(Event.DAEMON_STARTED, pid=os.getpid(), watches=self._watcher.mode)
+            self._announce_daemon(Event.DAEMON_STARTED, pid=os.getpid(), watches=self._watcher.mode, http=http)
             while not self._unfit and not (self._stopping and self._dispatch.running == 0):
                 self._turn()
         if self._unfit:

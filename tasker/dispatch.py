@@ -7,25 +7,27 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tasker.facts import Event, Fact, Level, config_invalid
-from tasker.history import Claim, Claimed, RunStatus
+from tasker.history import Claim, Claimed, RunRecord, RunStatus
 from tasker.messages import RunOrder
 from tasker.pipeline import Resume
-from tasker.recovery import MOST_RESUMPTIONS, Plan, clear_away, new_run_id, recover
+from tasker.recovery import MOST_RESUMPTIONS, Left, Plan, clear_away, new_run_id, recover
 from tasker.run import Outcome, Slot
 from tasker.scheduler import Settle, Start, Stop
 from tasker.workspace import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from tasker.clock import Clock
     from tasker.generation import Generation
-    from tasker.history import Orphan, Recorder, RunRecord
+    from tasker.history import History, Recorder
     from tasker.messages import Refused, RunBegan, RunEnded
     from tasker.recovery import Recovered
     from tasker.reloading import Reloading
@@ -82,7 +84,7 @@ class Dispatch:
         self._unanswered: dict[Slot, Claim] = {}
         self._runs: dict[str, DueRun] = {}
         self._by_slot: dict[Slot, DueRun] = {}
-        self._orphans: dict[str, list[RunRecord]] = {}
+        self._left: dict[str, list[Left]] = {}
         """By pipeline: runs that dead daemons have left, and that are still to be taken up."""
         self._without_code: list[DueRun] = []
         """Those whose turn has come while there is no launcher to run them in."""
@@ -121,20 +123,41 @@ class Dispatch:
         if self._on_credit:
             self._take_on_credit()
 
+    def history_replaced(self) -> None:
+        """There is a new history, which is to know of every run that has not ended."""
+        at = self._clock.now()
+        for run in self._runs.values():
+            self._recorder.submit(partial(_put_back, self._record(run, at)))
+
+    def _record(self, run: DueRun, at: datetime) -> RunRecord:
+        return RunRecord(
+            id=run.id,
+            pipeline=run.slot.pipeline,
+            slot=run.slot.at,
+            revision=run.revision,
+            snapshot_id=run.snapshot.id if run.snapshot else None,
+            status=RunStatus.WAITING if run.generation is None else RunStatus.RUNNING,
+            daemon="",
+            claimed_at=at,
+            started_at=None if run.generation is None else at,
+            resumed_from=run.resumed_from,
+            resumption=run.resumption,
+        )
+
     def history_recovered(self) -> None:
         """Claims are answered again."""
         self._on_credit = False
 
     # What dead daemons have left
 
-    def adopt(self, orphans: Iterable[Orphan]) -> None:
+    def adopt(self, runs: Iterable[Left]) -> None:
         """Runs of dead daemons are this one's now. They are taken up when their pipelines are in force."""
-        for orphan in orphans:
-            self._orphans.setdefault(orphan.run.pipeline, []).append(orphan.run)
+        for run in runs:
+            self._left.setdefault(run.pipeline, []).append(run)
 
     def take_up(self, pipelines: Iterable[str]) -> None:
         """Take up what is left of these pipelines, before anything that is claimed from now on."""
-        runs = [run for name in pipelines for run in self._orphans.pop(name, ())]
+        runs = [run for name in pipelines for run in self._left.pop(name, ())]
         if not runs:
             return
         at = self._clock.now()
@@ -145,7 +168,7 @@ class Dispatch:
 
     def take_up_rest(self) -> None:
         """Take up what is left of pipelines that have not come into force."""
-        self.take_up(list(self._orphans))
+        self.take_up(list(self._left))
 
     def clear_away(self, run_ids: Iterable[str]) -> None:
         """Remove what is left of runs that have ended, and whose processes are gone."""
@@ -163,7 +186,7 @@ class Dispatch:
         """Go on with a run of a dead daemon, if there is anything to go on with."""
         old, snapshot = recovered.run, recovered.snapshot
         slot = Slot(old.pipeline, old.slot)
-        if recovered.begun and not recovered.ended:
+        if recovered.begun and not recovered.ended and not recovered.told:
             self._announce_end(DueRun(old.id, slot, old.revision, interrupted=True), old.error or "")
         if not recovered.begun:
             self._empty(old.id)
@@ -213,8 +236,9 @@ class Dispatch:
     def ended(self, told: RunEnded) -> None:
         """A run's process is gone."""
         run = self._runs[told.run_id]
+        lost = run.generation not in self._reloading.generations
         if told.error is not None:
-            run.interrupted = bool(self._stopping)
+            run.interrupted = bool(self._stopping) or lost
             self._announce_end(run, told.error)
         if run.interrupted and self._stopping:
             self._leave_to_the_next(run)
@@ -223,6 +247,9 @@ class Dispatch:
             lambda history: history.end(run.id, status, _UNTOLD, at), lambda _: self._forget_journal(run.id)
         )
         self._let_go(run)
+        if run.interrupted and lost and not self._stopping:
+            self.adopt([Left(run.id, run.slot.pipeline, told=True)])
+            self.take_up([run.slot.pipeline])
 
     def refused(self, told: Refused) -> None:
         """A run did not start, as its file is not valid now."""
@@ -334,6 +361,7 @@ class Dispatch:
             self._without_code.append(run)
             return
         run.generation = generation
+        run.revision = run.revision if run.snapshot or in_force is None else in_force.version.revision
         generation.run(
             RunOrder(
                 run_id=run.id,
@@ -397,3 +425,12 @@ class Dispatch:
         """The history has it all."""
         with suppress(OSError):
             self._journal(run_id).unlink(missing_ok=True)
+
+
+def _put_back(run: RunRecord, history: History) -> None:
+    """Have a history know of a run, and of its slot."""
+    history.restore(run)
+    slot = Slot(run.pipeline, run.slot)
+    history.claim([Claim(slot=slot, outcome=Outcome.WAITING, at=run.claimed_at, run_id=run.id)])
+    if run.status is RunStatus.RUNNING:
+        history.decide(slot, Outcome.RAN, run.claimed_at)

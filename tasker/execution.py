@@ -54,7 +54,10 @@ def execute(project: Project, order: RunOrder, tell: Callable[[Any], None], reas
 def _executed(project: Project, order: RunOrder, tell: Callable[[Any], None], stop: StopRequest) -> int:
     project = project.within(Path(order.snapshot.folder))
     late_s = round((Clock().now() - order.slot).total_seconds(), 3) if order.resumed_from is None else None
-    occasion = project.occasion(order.run_id, order.slot, resumed_from=order.resumed_from, late_s=late_s)
+    snapshot = order.snapshot.id
+    occasion = project.occasion(
+        order.run_id, order.slot, resumed_from=order.resumed_from, late_s=late_s, snapshot=snapshot
+    )
     loaded = project.load(Path(order.snapshot.path), folder=SnapshotFolder(order.snapshot), occasion=occasion)
     if loaded.pipeline is None:
         tell(Refused(run_id=order.run_id, faults=loaded.faults))

@@ -57,6 +57,8 @@ class Recovered:
     """A run of a dead daemon, as it stands once all that is known of it is in the history."""
 
     run: RunRecord
+    told: bool
+    """Whether its interruption was known before."""
     next: RunRecord | None = None
     """The run that goes on with it."""
     replaced: bool = False
@@ -98,11 +100,21 @@ def _end(leftovers: Callable[[], Iterable[int]]) -> int:
     return len(ended)
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A run that broke off, or was about to begin, when what it ran under died."""
+
+    id: str
+    pipeline: str
+    told: bool = False
+    """Whether it is known to be interrupted, and only what comes of it is not."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How runs of dead daemons are to be taken up."""
+    """How such runs are to be taken up."""
 
-    runs: Sequence[RunRecord]
+    runs: Sequence[Left]
     versions: Mapping[str, Version]
     """What is in force of their pipelines."""
     at: datetime
@@ -119,9 +131,9 @@ def recover(history: History, plan: Plan) -> list[Recovered]:
     return [_recovered(history, run, plan) for run in plan.runs]
 
 
-def _recovered(history: History, orphan: RunRecord, plan: Plan) -> Recovered:
-    history.replay(journal.read(plan.journals / f"{orphan.id}.jsonl"))
-    (run,) = history.found(orphan.id, 1)
+def _recovered(history: History, left: Left, plan: Plan) -> Recovered:
+    history.replay(journal.read(plan.journals / f"{left.id}.jsonl"))
+    (run,) = history.found(left.id, 1)
     if run.status is RunStatus.RUNNING:
         history.end(run.id, RunStatus.INTERRUPTED, DIED, plan.at)
         (run,) = history.found(run.id, 1)
@@ -133,6 +145,7 @@ def _recovered(history: History, orphan: RunRecord, plan: Plan) -> Recovered:
         following = history.resume(run.id, plan.ids[run.id], plan.at)
     return Recovered(
         run=run,
+        told=left.told,
         next=following,
         replaced=replaced,
         done=history.finished_steps(run.id),
@@ -179,8 +192,10 @@ class Memory:
     pipelines: Sequence[Remembered]
     orphans: Sequence[Orphan]
     """The runs that they left, which are now its own."""
+    broken_off: Sequence[Left]
+    """Runs of theirs that were interrupted, in order or not, and of which nobody has said what is to come of them."""
     over: Sequence[str]
-    """The ids of runs that have ended, and whose journals are still there."""
+    """The ids of other runs that have ended, and whose journals are still there."""
 
 
 def remembered(history: History, journals: Path) -> Memory:
@@ -197,13 +212,17 @@ def remembered(history: History, journals: Path) -> Memory:
         for record in history.pipelines()
     ]
     orphans = history.orphans()
-    kept = [path.stem for path in journals.glob("*.jsonl")]
-    return Memory(known, orphans, over=[run_id for run_id in kept if _is_over(history, run_id)])
+    # Whoever has the end of a run from its process lets go of the journal: where one is left, nobody had.
+    ended = [run for path in sorted(journals.glob("*.jsonl")) for run in _ended(history, path.stem)]
+    broken_off = [Left(run.id, run.pipeline, told=True) for run in ended if run.status is RunStatus.INTERRUPTED]
+    over = [run.id for run in ended if run.status is not RunStatus.INTERRUPTED]
+    return Memory(known, orphans, broken_off, over)
 
 
-def _is_over(history: History, run_id: str) -> bool:
-    """Whether a run has ended, whose daemon died before it let go of the journal."""
-    return any(run.id == run_id and run.status not in ACTIVE for run in history.found(run_id, 1))
+def _ended(history: History, run_id: str) -> list[RunRecord]:
+    """The run of this id, if it has ended, and its daemon is dead."""
+    found = [run for run in history.found(run_id, 1) if run.id == run_id and run.status not in ACTIVE]
+    return [run for run in found if not history.lives(run.daemon)]
 
 
 def _succeeded_at(history: History, pipeline: str) -> datetime | None:

@@ -69,6 +69,8 @@ class Occasion:
     """The id of the run that broke off, and that this one takes up again."""
     late_s: float | None = None
     """Seconds from the slot to the start; `None` where nobody waited for the slot."""
+    snapshot: str | None = None
+    """The id of what it is read from, where that is kept."""
 
 
 class Runner:
@@ -438,7 +440,7 @@ class Runner:
 
     def _announce_start(self) -> None:
         occasion = self._occasion
-        told = {"resumed_from": occasion.resumed_from, "late_s": occasion.late_s}
+        told = {"resumed_from": occasion.resumed_from, "late_s": occasion.late_s, "snapshot": occasion.snapshot}
         self._announce(
             Event.RUN_STARTED,
             file=self._pipeline.file,

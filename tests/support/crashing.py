@@ -295,8 +295,8 @@ class Crashing:
             ),
             (55, 15, 12, 8, 10),
         )[0]
-        if self.random.random() < 0.3:
-            self._edit_for(self.random.uniform(0.0, 0.8))
+        if self.random.random() < 0.4:
+            self._edit_for(self.random.uniform(0.0, 1.0))
         else:
             self._wait_for("slot.due")
             self._edit_for(self.random.choice((0.02, 0.1, 0.3, 1.0, 1.6)) * self.random.random())
