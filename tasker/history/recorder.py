@@ -240,7 +240,14 @@ class Recorder(threading.Thread):
             self._replace(error)
         except HistoryError as error:
             self._trouble(error)
-        return not self._abandoned
+        if self._needless:
+            self._written.set()
+        return not (self._abandoned or self._needless)
+
+    @property
+    def _needless(self) -> bool:
+        """Whether it is to end, and has neither anything to write nor a history to leave in order."""
+        return self._ending and not self._queue and self._history is None
 
     @property
     def _opened(self) -> History:
@@ -374,7 +381,9 @@ class Recorder(threading.Thread):
     def _pause(self) -> None:
         """Wait a little; not where it is lines that cannot be written, and there is something else."""
         with self._changed:
-            self._changed.wait_for(lambda: self._abandoned or (self._only_lines and self._essential), self._retry_s)
+            self._changed.wait_for(
+                lambda: self._abandoned or self._needless or (self._only_lines and self._essential), self._retry_s
+            )
         self._retry_s = min(2 * self._retry_s, _LONGEST_RETRY_S)
 
     def _calm(self, *, lines: bool) -> None:

@@ -172,6 +172,8 @@ class SqliteReader(SqliteDatabase):
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & _PRIMARY not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
                 raise
+            if _size(Path(f"{self.path}-wal")):
+                raise UnfitError(_unread(self.path)) from None
             return _opened(self.path, f"mode=ro&{_READS_PRIVATELY}")
 
 
@@ -206,6 +208,20 @@ def _furnish(folder: Path) -> None:
     ignored = folder / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n", encoding="ascii")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _unread(path: Path) -> str:
+    return (
+        f"{path}: what was written last is in {path.name}-wal, which nobody can read who may not write beside it; "
+        "copy both to where you may"
+    )
 
 
 def _not_there(folder: Path) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +20,8 @@ from tasker.run import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
 
 
 def place(where: str) -> list[str]:
@@ -177,19 +180,28 @@ def test_a_password_is_never_shown(tmp_path: Path, url: str) -> None:
     assert "geh@eim" not in told.stderr
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_another_user_reads_a_state_folder_in_which_it_may_not_write(tmp_path: Path) -> None:
+@pytest.fixture
+def another_user() -> list[str]:
+    """The command tasker, as somebody who owns nothing."""
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *TASKER]
+    if (
+        os.getuid() != 0
+        or subprocess.run([*command, "--version"], check=False, cwd="/", capture_output=True).returncode
+    ):
+        pytest.skip("only root can become another user, and only where others may start this Python")
+    return command
+
+
+def test_another_user_reads_a_state_folder_in_which_it_may_not_write(tmp_path: Path, another_user: list[str]) -> None:
     state = tmp_path / "state"
-    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *TASKER, "runs", "--state", str(state)]
+    command = [*another_user, "runs", "--state", str(state)]
 
     def read() -> int:
         done = subprocess.run(command, check=False, cwd="/", capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout.count("\n")
 
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and not folder.stat().st_mode & 0o005 and folder != folder.parent:
-            folder.chmod(0o755)
+    _let_others_in(tmp_path)
     with opened(state) as history:
         history.claim([claim("run-1")])
         assert read() == 1  # while it is written to
@@ -198,3 +210,27 @@ def test_another_user_reads_a_state_folder_in_which_it_may_not_write(tmp_path: P
         history.end("run-1", RunStatus.FAILED, None, NOON)
     assert read() == 2  # and when it is not
     assert sorted(each.name for each in state.iterdir()) == [".gitignore", "history.db", "lock"]
+
+
+def test_another_user_reads_all_that_a_killed_daemon_wrote_or_is_told_what_is_missing(
+    tmp_path: Path, another_user: list[str]
+) -> None:
+    state = tmp_path / "state"
+    command = [*another_user, "runs", "--state", str(state)]
+    _let_others_in(tmp_path)
+    killed = "import os, sys; sys.path.insert(0, 'tests'); from support.histories import claim, opened; "
+    killed += "opened(sys.argv[1]).claim([claim()]); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", killed, str(state)], check=False, cwd=ROOT)
+    read = subprocess.run(command, check=True, cwd="/", capture_output=True, text=True)
+    assert "run-1" in read.stdout
+    (state / "history.db-shm").unlink()
+    read = subprocess.run(command, check=False, cwd="/", capture_output=True, text=True)
+    assert read.returncode == 2
+    assert "what was written last is in history.db-wal, which nobody can read" in read.stderr
+
+
+def _let_others_in(folder: Path) -> None:
+    """Let other users reach a folder of pytest's."""
+    for each in (folder, *folder.parents[:-1]):
+        if each.stat().st_mode & 0o005 != 0o005:
+            each.chmod(0o755)
