@@ -211,7 +211,7 @@ def test_a_bad_edit_of_one_file_among_a_hundred_costs_nobody_anything(tmp_path: 
         good = watched.wait_for("config.loaded", pipeline="crm")["revision"]
         bad = conf("bad", cron=EACH_SECOND).replace("says", "sayz")
         told = in_effect(watched, lambda: file.write_text(bad), "config.invalid")
-        assert (told["file"], told["line"], told["code"]) == ("conf.d/crm.conf", 2, "unknown-task")
+        assert (told["file"], told["line"], told["code"]) == ("conf.d/crm.conf", 3, "unknown-task")
         assert told["runs_on"] == good
         (invalid,) = watched.readiness()["invalid"]
         assert (invalid["file"], invalid["runs_on"]) == ("conf.d/crm.conf", good)

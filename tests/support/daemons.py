@@ -26,8 +26,8 @@ from tasker import linux
 
 PATIENCE_S = 30.0
 """Seconds after which what has not been told is not told any more."""
-_PYTHON_S = 0.02
-"""Seconds that starting a bare Python takes where nothing else is going on."""
+_LAUNCHER_S = 0.15
+"""Seconds that starting a launcher takes where little else is going on, without the tasks."""
 NEVER = "@yearly"
 EACH_SECOND = "* * * * * *"
 
@@ -57,6 +57,8 @@ class Daemon:
         self._ended = False
         self._status: int | None = None
         self.stderr = ""
+        self._reading = threading.Event()
+        self._reading.set()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -64,6 +66,7 @@ class Daemon:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.go_on()
         if self._status is None:
             self._command.kill()
             self.end()
@@ -151,6 +154,14 @@ class Daemon:
         """Signal the daemon alone."""
         self._command.signal(signum)
 
+    def stall(self) -> None:
+        """Read its log no longer."""
+        self._reading.clear()
+
+    def go_on(self) -> None:
+        """Read its log again."""
+        self._reading.set()
+
     def launchers(self) -> list[int]:
         """The processes that have the tasks imported."""
         found = linux.children(self.process.pid)
@@ -172,6 +183,7 @@ class Daemon:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
+            self._reading.wait()
             with self._told:
                 self._lines.append(json.loads(line))
                 self._told.notify_all()
@@ -213,12 +225,12 @@ def seconds(told: dict[str, Any], since: Moment) -> float:
 
 def slowness() -> float:
     """How many times as long as on a machine at rest things take now, at least 1."""
-    return max(1.0, *(_starting_s() / _PYTHON_S for _ in range(3)))
+    return max(1.0, *(_starting_s() / _LAUNCHER_S for _ in range(3)))
 
 
 def _starting_s() -> float:
     began = time.monotonic()
-    subprocess.run([sys.executable, "-S", "-I", "-c", "pass"], check=True)
+    subprocess.run([sys.executable, "-c", "import tasker.launcher"], check=True)
     return time.monotonic() - began
 
 
