@@ -232,7 +232,8 @@ class Daemon:
             case history.Answered():
                 item()
             case history.HistoryOpened():
-                self._recorder.submit(lambda history: remembered(history, self._journals), self._remember)
+                at = self._clock.now()
+                self._recorder.submit(lambda history: remembered(history, self._journals, at), self._remember)
             case history.HistoryTroubled():
                 self._trouble("history", item.error)
                 self._dispatch.history_troubled()
@@ -286,7 +287,8 @@ class Daemon:
             self._dispatch.kill()
         if self._opened and not self._recorder.exclusive and now >= self._next_orphans:
             self._next_orphans = now + _ORPHANS_S
-            self._recorder.submit(lambda history: history.orphans(), self._take_over)
+            at = self._clock.now()  # the same where the history is asked again: those found are then known
+            self._recorder.submit(lambda history: history.orphans(at), self._take_over)
         if self._opened and self._reloading.settled:
             self._deployment.settled(self._reloading.lacks)
             self._dispatch.take_up_rest()

@@ -198,8 +198,8 @@ class Memory:
     """The ids of other runs that have ended, and whose journals are still there."""
 
 
-def remembered(history: History, journals: Path) -> Memory:
-    """What is known of the daemons before this one."""
+def remembered(history: History, journals: Path, at: datetime) -> Memory:
+    """What is known of the daemons before this one, whose runs become this one's."""
     decided = history.last_slots()
     known = [
         Remembered(
@@ -211,7 +211,7 @@ def remembered(history: History, journals: Path) -> Memory:
         )
         for record in history.pipelines()
     ]
-    orphans = history.orphans()
+    orphans = history.orphans(at)
     # Whoever has the end of a run from its process lets go of the journal: where one is left, nobody had.
     ended = [run for path in sorted(journals.glob("*.jsonl")) for run in _ended(history, path.stem)]
     broken_off = [Left(run.id, run.pipeline, told=True) for run in ended if run.status is RunStatus.INTERRUPTED]
