@@ -34,7 +34,10 @@ tasks = [
 ]
 tasks += { name = say, args = ${greeting}, needs = [] }
 on_failure = [{ name = say, args { text = ${run.failed_step}": "${run.error} }, when = ${?outputs.scan.found} }]
-finally = [{ id = tell, name = say, args { text = ${?outputs.scan.file}${run.status} } }, { name = say, args { text = x }, needs = tell }]
+finally = [
+  { id = tell, name = say, args { text = ${?outputs.scan.file}${run.status} } }
+  { name = say, args { text = x }, needs = tell }
+]
 greeting { text = hi ${?USER} }
 """
 SHARED = 'region = "ap"\nowner = data\nlong = """several\nlines"""\n'
