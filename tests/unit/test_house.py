@@ -34,10 +34,12 @@ HEAVY = {
     "paramiko",
     "pydantic",
     "pyhocon",
+    "prometheus_client",
     "pyparsing",
     "rich",
     "sqlglot",
     "structlog",
+    "waitress",
     "watchdog",
 }
 """Packages that cost more than all of ours: whoever only asks for help pays for none of them."""
@@ -110,6 +112,10 @@ def test_what_a_shipped_task_asks_to_install_is_what_an_extra_brings(file: Path)
 )
 def test_start_up_loads_nothing_heavy(program: str) -> None:
     assert not {module.partition(".")[0] for module in modules_loaded_by(program)} & HEAVY
+
+
+def test_a_daemon_that_answers_nobody_loads_no_server() -> None:
+    assert not {"prometheus_client", "waitress"} & modules_loaded_by("import tasker.daemon, tasker.cli.watch")
 
 
 def test_who_asks_for_the_version_pays_for_no_command() -> None:
