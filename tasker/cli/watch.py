@@ -56,9 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
         closing.callback(output.drain, _LAST_LINES_S)
         metrics = _metrics() if arguments.http else None
         daemon = Daemon(watching, options.settings(arguments), log, metrics=metrics)
+        http = None
         if metrics is not None:
-            _answer(lambda: replace(daemon.state, log_dropped=output.dropped), metrics, arguments.http, closing)
-        return daemon.run()
+            http = _answer(lambda: replace(daemon.state, log_dropped=output.dropped), metrics, arguments.http, closing)
+        return daemon.run(http=http)
 
 
 def _watching(arguments: argparse.Namespace) -> Watching:
@@ -105,13 +106,12 @@ def _metrics() -> Metrics:
     return Metrics()
 
 
-def _answer(state: Callable[[], DaemonState], metrics: Metrics, address: tuple[str, int], closing: ExitStack) -> None:
-    """Answer probes until the end."""
-    from tasker.probes import Probes  # noqa: PLC0415 - only where somebody asks
+def _answer(state: Callable[[], DaemonState], metrics: Metrics, address: tuple[str, int], closing: ExitStack) -> str:
+    """Answer probes until the end; where."""
+    from tasker.probes import Probes, shown  # noqa: PLC0415 - only where somebody asks
 
-    probes = Probes(*address, state, metrics)
-    probes.start()
-    closing.callback(probes.stop)
+    probes = closing.enter_context(Probes(*address, state, metrics))
+    return shown(*probes.address)
 
 
 def _duration(text: str) -> timedelta:
