@@ -120,6 +120,10 @@ class Deployment:
         self.faults = {name: faults for name, faults in self.faults.items() if name != file}
         self.runs_on = {name: revision for name, revision in self.runs_on.items() if name != file}
 
+    def stranded(self, name: str) -> None:  # noqa: ARG002 - whoever waits for code asks anew
+        """No code is left for a version: what waits for it is refused."""
+        self._dispatch.start_waiting()
+
     # The schedule
 
     def _count(self, version: Version, remembered: Remembered | None) -> None:

@@ -358,7 +358,7 @@ class Dispatch:
         generation = in_force.generation if in_force and run.snapshot is None else self._reloading.current
         snapshot = run.snapshot or (in_force.version.snapshot if in_force else None)
         if generation is None or snapshot is None or generation not in self._reloading.generations:
-            self._without_code.append(run)
+            self._await_code(run)
             return
         run.generation = generation
         run.revision = run.revision if run.snapshot or in_force is None else in_force.version.revision
@@ -372,6 +372,14 @@ class Dispatch:
                 resumed_from=run.resumed_from,
             )
         )
+
+    def _await_code(self, run: DueRun) -> None:
+        """Have a run wait for a launcher, if there is to be one for it."""
+        if run.snapshot is None and self._reloading.is_stranded(run.slot.pipeline):
+            self._settle(run.slot, Outcome.REFUSED, "the tasks' code is not what its last good version needs")
+            self._let_go(run)
+        else:
+            self._without_code.append(run)
 
     def _replace(self, run: DueRun, reason: str) -> None:
         """Stop a run that a later slot takes the place of; where it still waits for a launcher, it never starts."""

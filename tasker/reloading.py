@@ -53,6 +53,9 @@ class Observer(Protocol):
     def mended(self, file: str) -> None:
         """A file that had faults has none, or is gone."""
 
+    def stranded(self, name: str) -> None:
+        """The launcher of a version in force is dead, and with the code as it is now that version is not valid."""
+
 
 @dataclass(slots=True)
 class _File:
@@ -106,6 +109,15 @@ class Reloading:
     def in_force(self, name: str) -> InForce | None:
         """The version of this pipeline that is in force."""
         return self._files[self._pipelines[name]].in_force if name in self._pipelines else None
+
+    def is_stranded(self, name: str) -> bool:
+        """Whether there is no code for the version in force, and none to come unless somebody edits something."""
+        file = self._files.get(self._pipelines.get(name, ""))
+        waits = self.current is None or self._importing is not None or file is None or file.asked
+        return not waits and file is not None and self._lacks_code(file)
+
+    def _lacks_code(self, file: _File) -> bool:
+        return file.in_force is not None and file.in_force.generation not in self._generations
 
     @property
     def pipelines(self) -> list[InForce]:
@@ -217,7 +229,9 @@ class Reloading:
         before = self._generations.get(self.current) if self.current else None
         self._generations[generation] = ready
         self.current, self._importing = generation, None
-        touched, self._touched = self._touched | self._moving.keys(), set()
+        # With nothing to compare with, any pipeline may find other code than it is valid with.
+        touched = self._touched | self._moving.keys() if before else self._files.keys() - self._leaving
+        self._touched = set()
         self._tell_of_modules({fault.place.file: fault for fault in ready.faults})
         known = before.task_modules if before else {}
         other = {file for task, files in known.items() if ready.task_modules.get(task) != files for file in files}
@@ -270,6 +284,8 @@ class Reloading:
             self._moving[path] = (told.version, generation)
         elif not file.is_old and path not in self._touched:  # else it is validated with newer code, and told then
             self._refuse(path, told.faults, told.files)
+        elif file.in_force is not None and self._lacks_code(file):
+            self.observer.stranded(file.in_force.version.name)
         self._settle_names()
         self._part()
 
@@ -295,7 +311,8 @@ class Reloading:
         names = {version.name for version, _ in granted.values()}
         names |= {was.version.name for path in granted if (was := self._files[path].in_force) is not None}
         before = {name: self.in_force(name) for name in sorted(names)}
-        for path in granted:
+        leaving = {holder for name in names if (holder := self._pipelines.get(name)) in self._leaving and holder}
+        for path in granted.keys() | leaving:
             self._let_go(path)
         for path, (version, generation) in granted.items():
             file = self._files[path]
@@ -379,7 +396,9 @@ def exchanged(wanted: Mapping[str, str], held: Mapping[str, str]) -> set[str]:
     granted = set(wanted)
     while True:
         taken = {name for file, name in held.items() if file not in granted}
-        owners = {wanted[file]: file for file in sorted(granted, reverse=True) if wanted[file] not in taken}
+        # Of several that want a name, the last here gets it: who has it, or else the first by its own name.
+        order = sorted(granted, key=lambda file: (held.get(file) != wanted[file], file), reverse=True)
+        owners = {wanted[file]: file for file in order if wanted[file] not in taken}
         if len(owners) == len(granted):
             return granted
         granted = set(owners.values())
