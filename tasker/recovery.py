@@ -8,6 +8,7 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from tasker.snapshot import Snapshot
 from tasker.workspace import remove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -128,12 +129,16 @@ def recover(history: History, plan: Plan) -> list[Recovered]:
 
     All of it at one go: a run that is interrupted and not resumed would stay so if this daemon died between the two.
     """
-    return [_recovered(history, run, plan) for run in plan.runs]
+    return [found for run in plan.runs for found in _recovered(history, run, plan)]
 
 
-def _recovered(history: History, left: Left, plan: Plan) -> Recovered:
+def _recovered(history: History, left: Left, plan: Plan) -> Iterator[Recovered]:
     history.replay(journal.read(plan.journals / f"{left.id}.jsonl"))
-    (run,) = history.found(left.id, 1)
+    for run in history.found(left.id, 1):
+        yield _ended_or_resumed(history, run, left, plan)
+
+
+def _ended_or_resumed(history: History, run: RunRecord, left: Left, plan: Plan) -> Recovered:
     if run.status is RunStatus.RUNNING:
         history.end(run.id, RunStatus.INTERRUPTED, DIED, plan.at)
         (run,) = history.found(run.id, 1)
@@ -212,17 +217,26 @@ def remembered(history: History, journals: Path, at: datetime) -> Memory:
         for record in history.pipelines()
     ]
     orphans = history.orphans(at)
-    # Whoever has the end of a run from its process lets go of the journal: where one is left, nobody had.
-    ended = [run for path in sorted(journals.glob("*.jsonl")) for run in _ended(history, path.stem)]
-    broken_off = [Left(run.id, run.pipeline, told=True) for run in ended if run.status is RunStatus.INTERRUPTED]
-    over = [run.id for run in ended if run.status is not RunStatus.INTERRUPTED]
+    broken_off, over = _journalled(history, journals)
     return Memory(known, orphans, broken_off, over)
 
 
-def _ended(history: History, run_id: str) -> list[RunRecord]:
-    """The run of this id, if it has ended, and its daemon is dead."""
-    found = [run for run in history.found(run_id, 1) if run.id == run_id and run.status not in ACTIVE]
-    return [run for run in found if not history.lives(run.daemon)]
+def _journalled(history: History, journals: Path) -> tuple[list[Left], list[str]]:
+    """Which runs that are not active have a journal still, broken off or over.
+
+    Whoever hears that a run's process has ended lets go of its journal: where one is left, nobody had. A run that the
+    history does not know was under way when that was lost.
+    """
+    broken_off, over = list[Left](), list[str]()
+    for path in sorted(journals.glob("*.jsonl")):
+        run = next((run for run in history.found(path.stem, 1) if run.id == path.stem), None)
+        if run is None:
+            broken_off += [Left(path.stem, str(fact.pipeline)) for fact in islice(journal.read(path), 1)]
+        elif run.status is RunStatus.INTERRUPTED and not history.lives(run.daemon):
+            broken_off.append(Left(run.id, run.pipeline, told=True))
+        elif run.status not in ACTIVE and not history.lives(run.daemon):
+            over.append(run.id)
+    return broken_off, over
 
 
 def _succeeded_at(history: History, pipeline: str) -> datetime | None:
