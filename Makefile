@@ -38,8 +38,8 @@ lock: setup ## pin the newest dependencies that fit, with their hashes
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --output-file=requirements/dev.txt pyproject.toml
 
-bench: setup ## measure against peers; one table of ratios
-	@$(BIN)/python -m benchmarks
+bench: setup ## measure; one table of ratios (SCALE=5000: as many runs a minute, for five)
+	@$(BIN)/python -m benchmarks $(SCALE)
 
 build: setup ## make the wheel and the source archive in dist/
 	@$(BIN)/python -m build --no-isolation

@@ -1,4 +1,7 @@
-"""`make bench`: tasker beside its peers, in one run, as one table of ratios.
+"""`make bench`: tasker beside its peers, and its daemon beside the machine, in one run, as one table of ratios.
+
+With a number of pipelines (`make bench SCALE=5000`) it measures instead how many runs a minute the daemon carries out;
+that takes seven minutes.
 
 Trust the ratios and not the milliseconds: everything that is compared ran side by side on the same machine.
 The interpreter is the venv's own, never a shim of a version manager, which would cost more than what is measured.
@@ -15,15 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.daemon import TASKER
 from benchmarks.inputs import write_corpus, write_runs
 from benchmarks.measure import Contestant, ContestantFailedError, Cost, race
+from benchmarks.scale import endurance, scale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-SCRIPTS = Path(sysconfig.get_path("scripts"))
-TASKER = str(SCRIPTS / "tasker")
-PYPYR = str(SCRIPTS / "pypyr")
+PYPYR = str(Path(sysconfig.get_path("scripts")) / "pypyr")
 
 BARE = "python -c pass"
 IMPORT = "python -c 'import pyhocon'"
@@ -107,7 +110,7 @@ def validation(folder: Path, environment: Mapping[str, str]) -> Result:
 
 
 def main() -> int:
-    """Measure everything; 1 where a command did not succeed."""
+    """Measure everything, or with a number of pipelines how many the daemon runs; 1 where a command did not succeed."""
     with tempfile.TemporaryDirectory(prefix="tasker-bench-") as name:
         folder = Path(name)
         environment = {
@@ -117,14 +120,25 @@ def main() -> int:
             "XDG_CACHE_HOME": str(folder / "cache"),
             "TODAY": "2026-11-22",  # tasker knows it; pyhocon reads it from here
         }
-        write_runs(folder)
-        for compare in (start_up, processes, validation):
-            try:
-                print(*compare(folder, environment).lines(), "", sep="\n", flush=True)
-            except ContestantFailedError as error:
-                print(f"cannot measure: {error}", file=sys.stderr)
-                return 1
+        try:
+            for line in _lines(folder, environment, [int(number) for number in sys.argv[1:]]):
+                print(line, flush=True)
+        except ContestantFailedError as error:
+            print(f"cannot measure: {error}", file=sys.stderr)
+            return 1
     return 0
+
+
+def _lines(folder: Path, environment: Mapping[str, str], pipelines: Sequence[int]) -> Iterator[str]:
+    """The table, line by line as it is measured."""
+    if pipelines:
+        yield from endurance(folder, environment, *pipelines)
+        return
+    write_runs(folder)
+    for compare in (start_up, processes, validation):
+        yield from compare(folder, environment).lines()
+        yield ""
+    yield from scale(folder, environment)
 
 
 if __name__ == "__main__":

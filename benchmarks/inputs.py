@@ -13,7 +13,7 @@ FILES = 200
 TOTAL_BYTES = 1024 * 1024
 """What a ConfigMap can hold."""
 
-_NOOP_TASK = """from tasker import Task
+NOOP_TASK = """from tasker import Task
 
 
 class Noop(Task):
@@ -82,7 +82,7 @@ def write_runs(folder: Path) -> None:
     """One no-op step, and a hundred times /bin/true, for tasker (`*.conf`) and for pypyr (`*.yaml`)."""
     tasks = folder / "tasks"
     tasks.mkdir()
-    (tasks / "noop.py").write_text(_NOOP_TASK)
+    (tasks / "noop.py").write_text(NOOP_TASK)
     (folder / "noop.py").write_text(_NOOP_STEP)
     (folder / "one.conf").write_text("tasks = [ { name = noop } ]\n")
     (folder / "one.yaml").write_text("steps:\n  - noop\n")

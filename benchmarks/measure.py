@@ -32,6 +32,8 @@ class Cost:
     seconds: float
     megabytes: float = 0.0
     """Peak resident memory of the process itself; 0 where it was not measured."""
+    cpu_s: float = 0.0
+    """Seconds of a core, those of processes that it started and waited for included; 0 where it was not measured."""
 
 
 class ContestantFailedError(Exception):
@@ -57,6 +59,7 @@ def _median(costs: Sequence[Cost]) -> Cost:
     return Cost(
         statistics.median(cost.seconds for cost in costs),
         statistics.median(cost.megabytes for cost in costs),
+        statistics.median(cost.cpu_s for cost in costs),
     )
 
 
@@ -72,4 +75,4 @@ def _run(contestant: Contestant, folder: Path, environment: Mapping[str, str]) -
             raise ContestantFailedError(
                 contestant.name, process.returncode, said.read()[-2000:].decode(errors="replace")
             )
-    return Cost(seconds, usage.ru_maxrss / 1024)
+    return Cost(seconds, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)

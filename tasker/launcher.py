@@ -47,6 +47,7 @@ from tasker.process import Leftovers, signals_blocked
 from tasker.project import Project
 from tasker.registry import registry
 from tasker.run import longest_stop_s
+from tasker.signature import BrokenSignatureError, signature
 from tasker.snapshot import Snapshot, SnapshotFolder
 from tasker.supervision import begun
 from tasker.workspace import remove
@@ -67,7 +68,7 @@ _FORK_AGAIN_S = 1.0
 _LONGEST_WAIT_S = 3600.0
 _LONGEST_REASON = 4096
 """Bytes of the reason for which a run is stopped: what a pipe takes at one go."""
-_WARM_UP = 'tasks = []\nschedule { cron = "@daily", timezone = UTC }'
+_WARM_UP = 'tasks = [{ name = shell_script, args { command = true } }]\nschedule { cron = "@daily", timezone = UTC }'
 """A document that needs most of what reading one imports."""
 
 
@@ -175,12 +176,15 @@ class Launcher:
         return {name: code_files(registry.get(name)) for name in registry.registered() if name not in lost}
 
     def _import(self, catalogue: Catalogue) -> None:
-        """Import the tasks, and what every run and validation would import otherwise."""
+        """Import the tasks, and do what every run and validation would have to do otherwise."""
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         catalogue.load_all()
+        for name in registry.registered():
+            with suppress(BrokenSignatureError):
+                signature(registry.get(name))
         signal.setitimer(signal.ITIMER_REAL, 0)
         snapshot = Snapshot(path="warm-up.conf", folder=".", files={"warm-up.conf": _WARM_UP})
-        self._project.load(Path(snapshot.path), folder=SnapshotFolder(snapshot))
+        self._project.within(Path(snapshot.folder)).load(Path(snapshot.path), folder=SnapshotFolder(snapshot))
         gc.collect()
         gc.freeze()
 

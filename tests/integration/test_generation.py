@@ -118,6 +118,23 @@ def test_it_tells_which_files_hold_the_code_of_a_task(folder: Path) -> None:
     assert modules["say"] == (str(folder / "tasks" / "given.py"),)
 
 
+def test_a_run_imports_nothing_for_a_schedule_that_the_launcher_has_not_imported(folder: Path) -> None:
+    task = """
+        import sys
+        from tasker import Task
+
+        class Modules(Task):
+            def run(self):
+                return {"found": [each for each in sys.modules if each in {"tasker.cron", "cronsim", "zoneinfo"}]}
+        """
+    write(folder / "tasks" / "modules.py", task)
+    conf(folder, "tasks = [{ name = modules }]")
+    with Listener(folder) as listener:
+        listener.order(listener.version("a.conf"))
+        told = listener.until_fact(Event.STEP_SUCCEEDED)
+    assert sorted(told.details["outputs"]["found"]) == ["cronsim", "tasker.cron", "zoneinfo"]
+
+
 def test_a_launcher_that_is_not_needed_any_more_does_not_go_on_importing(folder: Path) -> None:
     write(folder / "tasks" / "slow.py", "import time\ntime.sleep(60)")
     with Listener(folder) as listener:
