@@ -80,8 +80,8 @@ class Watching:
     """The folder of pipelines."""
     state: Path
     """The folder of what the daemon must remember: its history, and journals of runs."""
-    history: str = ""
-    """The URL of a history in PostgreSQL; where it is empty, the history is in `state`."""
+    history: str | Path
+    """Where the history is: mostly `state`, else the URL of a PostgreSQL server."""
     max_runs: int = field(default_factory=lambda: 4 * len(os.sched_getaffinity(0)))
     """Runs that go on at once: they wait more than they compute."""
     poll_s: float | None = None
@@ -113,8 +113,7 @@ class Daemon:
         self._place = watching.state.absolute()
         self._journals = self._place / "journals"
         self._workspaces = None if settings.keep_workspace else settings.workspaces.absolute()
-        where = watching.history or watching.state
-        self._recorder = Recorder(where, self._me, self._inbox.post, retention=watching.retention)
+        self._recorder = Recorder(watching.history, self._me, self._inbox.post, retention=watching.retention)
         self._alarm = Alarm(partial(self._inbox.post, None))
         self._scheduler = Scheduler(watching.max_runs)
         self._reloading = Reloading(watching.folder, self._new_generation)
@@ -370,7 +369,8 @@ class Daemon:
             yield
         finally:
             for each, handler in before.items():
-                signal.signal(each, handler)
+                # Who asks for a reload at the very end is not to cut short what remains to be said.
+                signal.signal(each, signal.SIG_IGN if each == signal.SIGHUP else handler)
             self._inbox.close()
 
     def _signalled(self, signum: int) -> None:

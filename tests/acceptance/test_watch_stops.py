@@ -156,6 +156,17 @@ def test_nothing_starts_once_it_is_told_to_stop(tmp_path: Path) -> None:
         assert not watched.named("config.loaded", since)
 
 
+def test_who_goes_on_asking_for_reloads_does_not_cut_its_end_short(tmp_path: Path) -> None:
+    pipeline(tmp_path, "waits", more=FINALLY)
+    with daemon(tmp_path) as watched:
+        ready(watched)
+        watched.send(signal.SIGTERM)
+        assert eventually(partial(ended_by_another, watched, signal.SIGHUP))
+        assert watched.end() == 143
+        assert watched.events[-1]["event"] == "daemon.stopped"
+    assert notes(tmp_path) == ["finally"]
+
+
 # Phases of the start and of a reload
 
 

@@ -32,7 +32,7 @@ def shown(name: str) -> str:
 
 def test_what_is_valid_comes_into_force_once_the_code_is_imported(disk: Disk) -> None:
     disk.look(a="one", b="two")
-    assert not disk.reloading.settled
+    assert disk.names() == {}
     disk.imported()
     assert disk.reloading.settled
     assert disk.names() == {"one": "a", "two": "b"}
