@@ -38,7 +38,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     options.add_run_options(parser)
     options.add_history(parser)
     options.add(parser, "--keep", metavar="DURATION", type=_duration, help="how long runs are kept (default: 30d)")
-    options.add(parser, "--max-runs", metavar="N", type=_count, help="runs at once (default: four a core)")
+    options.add(parser, "--max-runs", metavar="N", type=options.count, help="runs at once (default: four a core)")
     poll = "look at the folders so often, in place of being told of changes"
     options.add(parser, "--poll", metavar="SECONDS", type=_interval, help=poll)
     options.add_http(parser)
@@ -71,15 +71,15 @@ def _watching(arguments: argparse.Namespace) -> Watching:
     if folder.exists() and not folder.is_dir():
         message = f"{folder} is not a folder: watch a folder of conf files, or run one with `tasker once {folder}`"
         raise UsageError(message)
-    chosen = {name: getattr(arguments, name) for name in ("max_runs",) if getattr(arguments, name) is not None}
+    bound = {} if arguments.max_runs is None else {"max_runs": arguments.max_runs}
     retention = Retention() if arguments.keep is None else Retention(age=arguments.keep)
     return Watching(
         folder=folder,
         state=Path(arguments.state),
-        history=arguments.history or "",
+        history=options.history(arguments),
         poll_s=arguments.poll,
         retention=retention,
-        **chosen,
+        **bound,
     )
 
 
@@ -120,13 +120,6 @@ def _duration(text: str) -> timedelta:
     except ValueError:
         message = f"{text!r} is no duration, such as 30d or 12h"
         raise ArgumentTypeError(message) from None
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        message = f"{text!r} is no number of runs, which is 1 or more"
-        raise ArgumentTypeError(message)
-    return int(text)
 
 
 def _interval(text: str) -> float:

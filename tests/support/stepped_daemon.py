@@ -38,7 +38,7 @@ class SteppedClock:
 def main() -> int:
     clock = SteppedClock(Path(sys.argv[1]))
     log = JsonLog(Output(os.dup(1)))
-    watching = Watching(folder=Path("conf.d"), state=Path(".tasker"))
+    watching = Watching(folder=Path("conf.d"), state=Path(".tasker"), history=Path(".tasker"))
     return Daemon(watching, Settings(grace_s=1), log.observe, clock=Clock(now=clock.now)).run()
 
 
