@@ -26,7 +26,7 @@ from tasker.facts import Event, Fact, Level
 from tasker.generation import Generation
 from tasker.history import Recorder, Retention, this_daemon
 from tasker.inbox import Inbox
-from tasker.messages import Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
+from tasker.messages import Bounds, Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
 from tasker.process import death
 from tasker.recovery import MARK, PLACE, Left, end_leftovers, end_leftovers_of, remembered
 from tasker.reloading import Reloading
@@ -37,7 +37,7 @@ from tasker.survey import Survey, survey
 from tasker.watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tasker.history import HistoryReplaced, Orphan
@@ -317,9 +317,11 @@ class Daemon:
             self._trouble("tasks", f"no process can be had to import the tasks: {error.strerror or error}")
             self._again_at = self._clock.monotonic() + _AGAIN_S
 
-    def _new_generation(self) -> Generation:
+    def _new_generation(self, refused: Mapping[str, str] | None) -> Generation:
         self._numbers += 1
-        generation = Generation(self._numbers, self._settings)
+        patient = Bounds()
+        bounds = patient if refused is None else replace(patient, importing_s=patient.hurried_importing_s)
+        generation = Generation(self._numbers, self._settings, bounds=bounds, refused=refused or {})
         self._selector.register(generation, selectors.EVENT_READ)
         return generation
 

@@ -42,7 +42,7 @@ from tasker.messages import (
 from tasker.process import death
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tasker.messages import Candidate, RunOrder
     from tasker.settings import Settings
@@ -86,13 +86,19 @@ class Generation:
     After `Gone` nothing that is asked for is answered any more.
     """
 
-    def __init__(self, number: int, settings: Settings, *, bounds: Bounds | None = None) -> None:
-        """Start the launcher. Raises `OSError` where no process can be had."""
+    def __init__(
+        self,
+        number: int,
+        settings: Settings,
+        *,
+        bounds: Bounds | None = None,
+        refused: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Start the launcher, which does not import what is `refused`. Raises `OSError` where no process can be had."""
         self.number = number
         self._settings = settings
         self._bounds = bounds or Bounds()
-        self._refused: dict[str, str] = {}
-        """Modules that ended a launcher, with how."""
+        self._refused = dict(refused)
         self._importing: str | None = None
         self._ready = False
         self._lost: int | None = None
@@ -115,6 +121,11 @@ class Generation:
     def pid(self) -> int:
         """The process of the launcher."""
         return self._process.pid
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """The modules that are left out since they have ended a launcher, and how; known for good once it is ready."""
+        return MappingProxyType(self._refused)
 
     @property
     def busy(self) -> bool:

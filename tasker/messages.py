@@ -26,7 +26,9 @@ class Bounds:
     """What a launcher lets authors' modules and files cost."""
 
     importing_s: float = 60.0
-    """Seconds that importing one module may take."""
+    """Seconds that importing one module may take, when it is its turn again."""
+    hurried_importing_s: float = 10.0
+    """Seconds after which a module is left out, until all others can be used."""
     validating_s: float = 30.0
     """Seconds that validating one file may take, when it is its turn again."""
     hurried_s: float = 3.0

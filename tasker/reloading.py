@@ -7,6 +7,7 @@ good version of that file stays in force, on the code that it was valid with, an
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -82,8 +83,12 @@ class Reloading:
     observer: Observer
     """Set by whoever makes it, which it tells of what has changed."""
 
-    def __init__(self, folder: Path, new_generation: Callable[[], Generation]) -> None:
-        """Take the folder of pipelines, as people name it."""
+    def __init__(self, folder: Path, new_generation: Callable[[Mapping[str, str] | None], Generation]) -> None:
+        """Take the folder of pipelines, as people name it.
+
+        `new_generation` takes the modules that are not to be imported, with the reasons; `None` where all are, and
+        each is to be given time.
+        """
         self._folder = folder
         self._root = os.path.abspath(folder)  # noqa: PTH100 - links stay as they are named
         self._new_generation = new_generation
@@ -99,6 +104,10 @@ class Reloading:
         self._module_faults: dict[str, Fault] = {}
         self._generations: dict[Generation, Ready | None] = {}
         self._importing: Generation | None = None
+        self._is_second_try = False
+        """Whether what is being imported is what the current code does without."""
+        self._left_out: dict[str, tuple[str | None, str]] = {}
+        """The modules that have ended a launcher: the digest that they had then, and how."""
         self._touched: set[str] = set()
         """The files to validate once the new code is imported."""
         self.current: Generation | None = None
@@ -113,7 +122,7 @@ class Reloading:
     def is_stranded(self, name: str) -> bool:
         """Whether there is no code for the version in force, and none to come unless somebody edits something."""
         file = self._files.get(self._pipelines.get(name, ""))
-        waits = self.current is None or self._importing is not None or file is None or file.asked
+        waits = self.current is None or self._awaits_code or file is None or file.asked
         return not waits and file is not None and self._lacks_code(file)
 
     def _lacks_code(self, file: _File) -> bool:
@@ -132,13 +141,18 @@ class Reloading:
     @property
     def settled(self) -> bool:
         """Whether nothing is left to validate."""
-        known = self._survey is not None and self.current is not None and self._importing is None
+        known = self._survey is not None and self.current is not None and not self._awaits_code
         return known and not any(file.asked for file in self._files.values())
 
     def lacks(self, file: str) -> bool:
         """Whether this file, as people name it, is there and has no version in force."""
         found = self._files.get(os.path.abspath(file))  # noqa: PTH100 - links stay as they are named
         return found is not None and found.in_force is None
+
+    @property
+    def _awaits_code(self) -> bool:
+        """Whether newer code is being imported; a second try may come to nothing, and is not waited for."""
+        return self._importing is not None and not self._is_second_try
 
     # What happens
 
@@ -215,14 +229,23 @@ class Reloading:
         # What has faults may lack a task, or have the name of another pipeline.
         return bool(file.faults)
 
-    def _import(self, touched: Iterable[str]) -> None:
-        """Have the tasks' code imported anew, and then the files validated. Raises `OSError`, with nothing lost."""
+    def _import(self, touched: Iterable[str], *, again: bool = False) -> None:
+        """Have the tasks' code imported anew, and then the files validated. Raises `OSError`, with nothing lost.
+
+        A module that has ended a launcher, and is as it was then, is left out: it must not hold up the others. Once
+        these are in use, everything is tried `again`, with time for each module.
+        """
         if self._importing is not None:
             self._importing.retire()
         self._importing = None
         self._touched.update(touched)
-        self._importing = self._new_generation()
+        self._is_second_try = again
+        self._importing = self._new_generation(None if again else self._still_left_out())
         self._generations[self._importing] = None
+
+    def _still_left_out(self) -> dict[str, str]:
+        files = self._survey.files if self._survey else {}
+        return {module: how for module, (digest, how) in self._left_out.items() if files.get(module) == digest}
 
     def _imported(self, generation: Generation, ready: Ready) -> None:
         """New code is imported: pipelines to which it makes no difference move to it, the others are validated."""
@@ -232,6 +255,8 @@ class Reloading:
         # With nothing to compare with, any pipeline may find other code than it is valid with.
         touched = self._touched | self._moving.keys() if before else self._files.keys() - self._leaving
         self._touched = set()
+        if self._is_second_try and before and before.task_modules != ready.task_modules:
+            touched |= {path for path, file in self._files.items() if file.faults}
         self._tell_of_modules({fault.place.file: fault for fault in ready.faults})
         known = before.task_modules if before else {}
         other = {file for task, files in known.items() if ready.task_modules.get(task) != files for file in files}
@@ -243,6 +268,15 @@ class Reloading:
         self._validate(touched)
         self._part()
         self._retire()
+        self._try_again(generation)
+
+    def _try_again(self, generation: Generation) -> None:
+        """Import what was left out, now that nobody waits for it."""
+        files = self._survey.files if self._survey else {}
+        self._left_out = {module: (files.get(module), how) for module, how in generation.refused.items()}
+        if self._left_out and not self._is_second_try:
+            with suppress(OSError):  # whatever is imported next brings the next try
+                self._import((), again=True)
 
     def _tell_of_modules(self, faults: Mapping[str, Fault]) -> None:
         """Tell which modules of tasks have faults, and which have none any more."""
@@ -282,7 +316,9 @@ class Reloading:
             kept = file.decided_by if file.is_old else ()
             file.decided_by = frozenset((*told.version.files, *told.version.modules, *kept))
             self._moving[path] = (told.version, generation)
-        elif not file.is_old and path not in self._touched:  # else it is validated with newer code, and told then
+        elif not file.is_old and not (
+            self._awaits_code and path in self._touched
+        ):  # else it is validated with newer code, and told then
             self._refuse(path, told.faults, told.files)
         elif file.in_force is not None and self._lacks_code(file):
             self.observer.stranded(file.in_force.version.name)

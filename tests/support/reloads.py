@@ -27,6 +27,7 @@ class FakeGeneration:
     code: str
     asked: list[tuple[int, list[Candidate]]] = field(default_factory=list)
     retired: bool = False
+    refused: dict[str, str] = field(default_factory=dict)
 
     def validate(self, number: int, candidates: list[Candidate]) -> None:
         """Take a validation in."""
@@ -88,6 +89,8 @@ class Disk:
         self.code = "1"
         self.books = Books()
         self.generations: list[FakeGeneration] = []
+        self.tries: list[Mapping[str, str] | None] = []
+        """What each generation was made without; `None` for a second try."""
         self.reloading = Reloading(ROOT, self._new_generation)
         self.reloading.observer = self.books
 
@@ -139,8 +142,9 @@ class Disk:
         assert in_force is not None
         return cast("FakeGeneration", in_force.generation).code
 
-    def _new_generation(self) -> Generation:
-        self.generations.append(FakeGeneration(len(self.generations) + 1, self.code))
+    def _new_generation(self, refused: Mapping[str, str] | None) -> Generation:
+        self.generations.append(FakeGeneration(len(self.generations) + 1, self.code, refused=dict(refused or {})))
+        self.tries.append(refused)
         return as_generation(self.generations[-1])
 
     def _found(self, number: int, candidate: Candidate, code: str) -> Validated:

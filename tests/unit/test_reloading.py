@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from support.reloads import ROOT, Disk, FakeGeneration, snapshot
+from support.reloads import CODE, ROOT, Disk, FakeGeneration, snapshot
 
 from tasker.reloading import exchanged
 
@@ -263,10 +263,10 @@ def test_where_no_process_can_be_had_nothing_is_lost() -> None:
     disk = started(Disk(), a="one")
     make, errors = disk.reloading._new_generation, [OSError("no process")]
 
-    def fail() -> Any:
+    def fail(refused: Any) -> Any:
         if errors:
             raise errors.pop()
-        return make()
+        return make(refused)
 
     disk.reloading._new_generation = fail
     with pytest.raises(OSError, match="no process"):
@@ -275,6 +275,30 @@ def test_where_no_process_can_be_had_nothing_is_lost() -> None:
     disk.reloading.revalidate()
     disk.imported()
     assert disk.books.scheduled["one"].revision == "one 2"
+
+
+def test_a_module_that_has_ended_a_launcher_holds_up_no_other_code(disk: Disk) -> None:
+    disk.look(a="one", b="two 2")
+    disk.generations[-1].refused[CODE] = "it hung"
+    disk.imported()
+    assert disk.tries == [{}, None]
+    assert disk.reloading.settled
+    assert disk.names() == {"one": "a"}
+    disk.look(c="bad")
+    disk.answer()
+    assert shown("c") in disk.books.invalid_files
+    disk.look(other="2")
+    assert disk.tries == [{}, None]
+    disk.reloading.revalidate()
+    assert disk.tries[2:] == [{CODE: "it hung"}]
+    disk.imported()
+    assert disk.tries[3:] == [None]
+    disk.imported()
+    assert len(disk.tries) == 4
+    disk.look(code="2")
+    assert disk.tries[4:] == [{}]
+    disk.imported()
+    assert disk.names()["two"] == "b"
 
 
 @pytest.mark.parametrize(
