@@ -13,5 +13,6 @@ def test_no_slot_is_lost_or_run_twice_however_often_the_daemon_is_killed(tmp_pat
     crashing = crash(tmp_path, 20261122, lambda kills: kills < KILLS)
 
     assert crashing.complaints == []
+    assert {"plain", "queued", "once"} <= set(crashing.figures["ran"])
     assert crashing.figures["outcomes"]["ran"] > KILLS
     assert crashing.figures["resumptions"].keys() >= {0, 1}

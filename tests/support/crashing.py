@@ -74,9 +74,8 @@ class Step:
 
     def text(self, task: str, marks: Path, edit: int) -> str:
         """The step as it stands in the file."""
-        return (
-            f"{{ id = {self.id}, name = {task}, args {{ marks = {marks}, edit = {edit}, {self.args} }} {self.more} }}"
-        )
+        args = ", ".join(filter(None, (f"marks = {marks}, edit = {edit}", self.args)))
+        return "{ " + ", ".join(filter(None, (f"id = {self.id}, name = {task}, args {{ {args} }}", self.more))) + " }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,11 +294,11 @@ class Crashing:
             ),
             (55, 15, 12, 8, 10),
         )[0]
-        if self.random.random() < 0.4:
-            self._edit_for(self.random.uniform(0.0, 1.0))
+        if self.random.random() < 0.5:
+            self._edit_for(self.random.uniform(0.0, 0.8))
         else:
             self._wait_for("slot.due")
-            self._edit_for(self.random.choice((0.02, 0.1, 0.3, 1.0, 1.6)) * self.random.random())
+            self._edit_for(self.random.choice((0.02, 0.1, 0.3, 0.6, 1.5)) * self.random.random())
         how()
         self.kills[how.__name__.lstrip("_")] += 1
         self._bury()
@@ -585,6 +584,7 @@ class Crashing:
             "runs": dict(Counter(str(each.status) for each in runs.values())),
             "resumptions": dict(sorted(Counter(each.resumption for each in runs.values()).items())),
             "lines": len(marks),
+            "ran": sorted({self._kind(mark.pipeline).name for mark in marks}),
         }
 
     def _judge_slots(self, slots: Mapping[tuple[str, datetime], SlotRecord]) -> None:
