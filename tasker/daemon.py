@@ -364,15 +364,15 @@ class Daemon:
 
     @contextmanager
     def _heeding_signals(self) -> Iterator[None]:
-        """Have signals come to the main loop."""
+        """Have signals come to the main loop. After it none may cut short what remains to be said, which is bounded."""
         heeded = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        before = {each: signal.signal(each, lambda number, _frame: self._inbox.post(int(number))) for each in heeded}
+        for each in heeded:
+            signal.signal(each, lambda number, _frame: self._inbox.post(int(number)))
         try:
             yield
         finally:
-            for each, handler in before.items():
-                # Who asks for a reload at the very end is not to cut short what remains to be said.
-                signal.signal(each, signal.SIG_IGN if each == signal.SIGHUP else handler)
+            for each in heeded:
+                signal.signal(each, signal.SIG_IGN)
             self._inbox.close()
 
     def _signalled(self, signum: int) -> None:
