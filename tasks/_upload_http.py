@@ -9,12 +9,12 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from ssl import SSLCertVerificationError
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from ._http import authorization, distrust, silence, status_text
 from ._uploads import Access, TryAgainError, UploadError
 
 _PASSING = {
@@ -66,7 +66,8 @@ class HttpDestination:
     def _ask(
         self, method: str, url: str, body: IO[bytes] | None = None, extra: dict[str, str] | None = None
     ) -> HTTPMessage:
-        headers = {"Content-Type": "application/octet-stream", **(extra or {}), **_authorization(self._access)}
+        proof = authorization(self._access.username, self._access.password, self._access.token)
+        headers = {"Content-Type": "application/octet-stream", **(extra or {}), **proof}
         request = Request(url, body, {**headers, **self._access.headers}, method=method)  # noqa: S310 - http or https
         try:
             with self._opener.open(request, timeout=self._access.timeout) as response:
@@ -81,15 +82,6 @@ class HttpDestination:
 class _NoRedirects(HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
         """Follow nothing."""
-
-
-def _authorization(access: Access) -> dict[str, str]:
-    if access.token is not None:
-        return {"Authorization": f"Bearer {access.token}"}
-    if access.username is None and access.password is None:
-        return {}
-    pair = f"{access.username or ''}:{access.password or ''}"
-    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
 def _same_digest(headers: HTTPMessage, file: Path) -> bool:
@@ -108,10 +100,7 @@ def _same_digest(headers: HTTPMessage, file: Path) -> bool:
 
 def _refusal(error: HTTPError) -> UploadError:
     """An answer that is no success, in words of ours."""
-    try:
-        status = f"{error.code} {HTTPStatus(error.code).phrase}"
-    except ValueError:
-        status = str(error.code)
+    status = status_text(error.code)
     if error.code in _PASSING:
         return TryAgainError(f"the server answers {status}", _asked_to_wait(error.headers.get("Retry-After", "")))
     if HTTPStatus.MULTIPLE_CHOICES <= error.code < HTTPStatus.BAD_REQUEST:
@@ -131,8 +120,5 @@ def _asked_to_wait(header: str) -> float | None:
 
 def _no_answer(error: Exception) -> UploadError:
     """Why there is no answer; a certificate that is not trusted today is not trusted in a minute."""
-    reason = getattr(error, "reason", error)
-    if isinstance(reason, SSLCertVerificationError):
-        return UploadError(f"the server's certificate is not trusted: {reason.verify_message}")
-    said = getattr(reason, "strerror", None) or type(reason).__name__
-    return TryAgainError(f"the server does not answer: {said}")
+    distrusted = distrust(error)
+    return UploadError(distrusted) if distrusted else TryAgainError(silence(error))
