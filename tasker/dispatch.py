@@ -91,6 +91,8 @@ class Dispatch:
         self._on_credit = False
         """Whether claims are taken for won before they are written: the history is out of order, and no one else's."""
         self._stopping = ""
+        self.running = 0
+        """How many runs have been started and have not ended."""
 
     # Decisions
 
@@ -263,11 +265,6 @@ class Dispatch:
 
     # The end
 
-    @property
-    def running(self) -> int:
-        """How many runs have been started and have not ended."""
-        return sum(run.generation is not None for run in self._runs.values())
-
     def stop(self, reason: str) -> None:
         """Stop every run in order; what they leave unfinished is for the next daemon."""
         self._stopping = reason
@@ -361,6 +358,7 @@ class Dispatch:
             self._await_code(run)
             return
         run.generation = generation
+        self.running += 1
         run.revision = run.revision if run.snapshot or in_force is None else in_force.version.revision
         generation.run(
             RunOrder(
@@ -419,6 +417,7 @@ class Dispatch:
     def _let_go(self, run: DueRun) -> None:
         """A run has ended: others have room."""
         self._runs.pop(run.id, None)
+        self.running -= run.generation is not None
         if self._by_slot.get(run.slot) is run:
             del self._by_slot[run.slot]
         self.carry_out(self._scheduler.ended(run.slot, self._clock.now()))

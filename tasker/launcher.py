@@ -68,8 +68,22 @@ _FORK_AGAIN_S = 1.0
 _LONGEST_WAIT_S = 3600.0
 _LONGEST_REASON = 4096
 """Bytes of the reason for which a run is stopped: what a pipe takes at one go."""
-_WARM_UP = 'tasks = [{ name = shell_script, args { command = true } }]\nschedule { cron = "@daily", timezone = UTC }'
-"""A document that needs most of what reading one imports."""
+_WARM_UP = {
+    "warm-up.conf": """
+include "_shared.conf"
+name = ${PIPELINE}
+params { days = 7 }
+timeout = 2h
+tasks = [
+  { name = shell_script, args { command = "true", arguments = ["-"${params.days}] }, retries { delay = 10s } }
+]
+""",
+    "_shared.conf": """
+# shared
+schedule { cron = "30 2 * * mon-fri", timezone = UTC }
+""",
+}
+"""A document that needs most of what reading one imports and compiles."""
 
 
 @dataclass(slots=True)
@@ -183,7 +197,7 @@ class Launcher:
             with suppress(BrokenSignatureError):
                 signature(registry.get(name))
         signal.setitimer(signal.ITIMER_REAL, 0)
-        snapshot = Snapshot(path="warm-up.conf", folder=".", files={"warm-up.conf": _WARM_UP})
+        snapshot = Snapshot(path="warm-up.conf", folder=".", files=_WARM_UP)
         self._project.within(Path(snapshot.folder)).load(Path(snapshot.path), folder=SnapshotFolder(snapshot))
         gc.collect()
         gc.freeze()

@@ -148,6 +148,8 @@ class Scheduler:
         self._stopped = False
         self.running = 0
         """How many runs go on."""
+        self.waiting = 0
+        """How many slots wait for their run to start."""
 
     # What there is to schedule
 
@@ -267,11 +269,6 @@ class Scheduler:
     def turns_at(self) -> datetime | None:
         """The next moment at which a slot that waits may start, or may no longer; stale ones among them."""
         return self._timers[0][0] if self._timers else None
-
-    @property
-    def waiting(self) -> int:
-        """How many slots wait for their run to start."""
-        return sum(len(line.waiting) for line in self._lines.values())
 
     def is_scheduled(self, name: str) -> bool:
         """Whether the pipeline has a schedule."""
@@ -398,6 +395,7 @@ class Scheduler:
 
     def _wait(self, waiting: _Waiting, line: _Line) -> _Waiting:
         line.waiting[waiting.slot] = waiting
+        self.waiting += 1
         heapq.heappush(line.order, (waiting.slot.at, next(self._numbers), waiting))
         return waiting
 
@@ -415,7 +413,8 @@ class Scheduler:
     def _drop(self, waiting: _Waiting) -> None:
         waiting.gone = True
         line = self._lines[waiting.slot.pipeline]
-        line.waiting.pop(waiting.slot, None)
+        if line.waiting.pop(waiting.slot, None):
+            self.waiting -= 1
         self._offer(line)
 
     def _line(self, schedule: Schedule, before: _Line | None, now: datetime, since: datetime | None) -> _Line:

@@ -66,6 +66,6 @@ class Database(Protocol):
 
 def clean(text: str | None) -> str | None:
     """The text without what databases refuse: halves of characters, and the character of number nought."""
-    if text is None:
-        return None
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
     return text.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
