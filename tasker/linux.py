@@ -104,6 +104,21 @@ def wait(pid: int, seconds: float) -> None:
             os.close(descriptor)
 
 
+def forget(variable: str) -> str | None:
+    """Take a variable from this process's environment, and from what `/proc` shows of it; its value, if it was set.
+
+    The kernel shows the memory in which a program found its environment as it started.
+    """
+    value = os.environ.get(variable)
+    if value is not None:
+        _libc.getenv.restype = ctypes.c_void_p
+        while there := _libc.getenv(os.fsencode(variable)):
+            ctypes.memset(there, ord("*"), len(ctypes.string_at(there)))
+            os.unsetenv(variable)
+        del os.environ[variable]
+    return value
+
+
 def marked(variable: str) -> list[int]:
     """The ids of the processes, but this one, that were started with this `NAME=VALUE` in their environment."""
     found = []

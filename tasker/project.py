@@ -102,6 +102,7 @@ class Project:
         pipeline, faults = validate(document, stem=path.stem, catalogue=self.catalogue, now=now)
         if pipeline is not None:
             occasion = self._local(occasion, pipeline)
+            pipeline = self._masking(pipeline)
         return replace(loaded, occasion=occasion, document=document, pipeline=pipeline, faults=tuple(faults))
 
     def run(
@@ -145,9 +146,14 @@ class Project:
             "TASKER_PIPELINE": pipeline.name,
             "TASKER_WORKSPACE": str(occasion.workspace),
             "TMPDIR": str(occasion.workspace / TEMPORARY),
-            **self.settings.given,
+            **self.settings.handed_on,
         }
         return replace(occasion, slot=_local_time(occasion.slot, pipeline.schedule), environment=environment)
+
+    def _masking(self, pipeline: Pipeline) -> Pipeline:
+        """The pipeline, masking also those variables that are secrets and that its file does not read."""
+        named = self.settings.secret_variables.values()
+        return replace(pipeline, secrets=pipeline.secrets.union(named)) if named else pipeline
 
     def _document(self, path: Path, folder: Folder, occasion: Occasion, overrides: Mapping[str, str]) -> Document:
         variables = self.variables(path, occasion)
@@ -155,7 +161,8 @@ class Project:
             os.path.relpath(path, self.settings.folder_of(path)),
             folder=folder,
             variables=variables,
-            secrets=SecretsFolder(self.settings.secrets),
+            secrets=SecretsFolder(self.settings.secrets, self.settings.secret_variables),
+            secret_variables=self.settings.secret_env,
             overrides={f"{PARAMS}.{name}": value for name, value in overrides.items()},
             of_a_run=variables.of_a_run,
             partial=True,

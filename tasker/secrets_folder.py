@@ -1,11 +1,13 @@
-"""The folder of secrets: a file each, as Kubernetes mounts them."""
+"""Secrets by their names: the files of a folder, as Kubernetes mounts them, and variables of the environment."""
 
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -16,11 +18,17 @@ _LARGEST = 1024 * 1024
 class SecretsFolder:
     """Reads a secret when it is asked for, so that a rotated one is read anew by the next run."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, variables: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Take the folder, and the variables that are secrets, which are asked for what the folder has not."""
         self._root = root
+        self._variables = variables
 
     def __call__(self, name: str) -> str | None:
         """The secret of this name without the line end that editors leave; `None` where there is none of that size."""
+        found = self._read(name)
+        return self._variables.get(name) if found is None else found
+
+    def _read(self, name: str) -> str | None:
         file = self._root / name
         # A pipe would keep us waiting.
         if not _NAME.fullmatch(name) or not file.is_file():

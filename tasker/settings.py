@@ -47,9 +47,11 @@ class Settings:
     """The folder in which each run has its workspace."""
     keep_workspace: bool = False
     grace_s: float = DEFAULT_GRACE_S
-    given: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    given: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     """Variables set by hand, for files and for steps."""
-    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType(dict(os.environ)))
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType(dict(os.environ)), repr=False)
+    secret_env: tuple[str, ...] = ()
+    """Names of variables that are secrets: `${secret.NAME}` reads them, and steps do not inherit them."""
     conf_dir: Path | None = None
     """The folder that includes may not leave; the conf file's own folder where it is not set."""
 
@@ -67,6 +69,17 @@ class Settings:
 
         here = Path("tasks")
         return [shipped_tasks(), *([here] if here.is_dir() else []), *self.tasks]
+
+    @property
+    def secret_variables(self) -> Mapping[str, str]:
+        """The variables that are secrets and that are set, with their values."""
+        known = {**self.environment, **self.given}
+        return {name: known[name] for name in self.secret_env if name in known}
+
+    @property
+    def handed_on(self) -> Mapping[str, str]:
+        """The variables set by hand that steps find in their environment: those that are no secrets."""
+        return {name: value for name, value in self.given.items() if name not in self.secret_env}
 
     def folder_of(self, path: Path) -> Path:
         """The conf folder of a file."""

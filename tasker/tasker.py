@@ -63,8 +63,11 @@ class Tasker:
         return status == 0
 
     def _run(self, loaded: Loaded) -> int:
+        from tasker import linux  # noqa: PLC0415
         from tasker.foreground import run_logged  # noqa: PLC0415 - validating alone needs no log
 
+        for name in self._project.settings.secret_env:
+            linux.forget(name)
         return run_logged(self._project, loaded)
 
 

@@ -54,7 +54,8 @@ class Verdicts:
         # As they are before anything is imported: what changes meanwhile is not what a verdict is about.
         folders = [os.path.realpath(each) for each in settings.task_folders]
         self._surroundings = {"path": states(sys.path), **{each: listing(each) for each in folders}}
-        options = [sys.version, sys.prefix, Path.cwd(), settings.conf_dir, folders, dict(overrides)]
+        chosen = [settings.conf_dir, settings.secret_env, folders, dict(overrides)]
+        options = [sys.version, sys.prefix, Path.cwd(), *chosen]
         self._cache = folder and folder / "verdicts" / f"{_digest(repr(options))}.json"
         kept = _read(self._cache) if self._cache else {}
         holds = bool(kept) and kept["surroundings"] == self._surroundings and states(kept["modules"]) == kept["modules"]

@@ -84,8 +84,17 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
     add_tasks(parser)
     add(parser, "--conf-dir", metavar="DIR", help="the folder that includes may not leave (default: the file's own)")
     add(parser, "--secrets", metavar="DIR", help="the folder of files that ${secret.NAME} reads")
+    add_secret_env(parser)
     add(parser, "--workspace", metavar="DIR", help="the folder in which runs have their workspaces")
     _add_pairs(parser, "--env", "a variable, for files and steps")
+
+
+def add_secret_env(parser: argparse.ArgumentParser) -> None:
+    """Add `--secret-env`."""
+    words = "a variable that is a secret: ${secret.NAME} reads it; again for more [TASKER_SECRET_ENV]"
+    parser.add_argument(
+        "--secret-env", metavar="NAME", action="append", default=_words_of("TASKER_SECRET_ENV"), help=words
+    )
 
 
 def add_params(parser: argparse.ArgumentParser) -> None:
@@ -216,7 +225,29 @@ def settings(arguments: argparse.Namespace) -> Settings:
         chosen |= {"keep_workspace": arguments.keep_workspace, "grace_s": arguments.grace}
     if hasattr(arguments, "env"):
         chosen["given"] = MappingProxyType(pairs(arguments.env, "--env"))
-    return Settings(**chosen)
+        chosen["secret_env"] = tuple(dict.fromkeys(arguments.secret_env))
+    _forget_history()
+    made = Settings(**chosen)
+    _forget_secrets(made)
+    return made
+
+
+def _forget_history() -> None:
+    """Let no file or step find where the history is, as a password may stand there; the options have it by now."""
+    from tasker import linux  # noqa: PLC0415 - only with settings
+
+    linux.forget("TASKER_HISTORY")
+
+
+def _forget_secrets(settings: Settings) -> None:
+    """Keep secrets from the processes that this one starts. Raises `UsageError` where one stands on a command line."""
+    from tasker import linux  # noqa: PLC0415 - only with settings
+
+    for name in settings.secret_env:
+        if name in settings.given:
+            message = f"--env {name}: --secret-env calls it a secret, and command lines can be read; export it instead"
+            raise UsageError(message)
+        linux.forget(name)
 
 
 def project(arguments: argparse.Namespace) -> Project:

@@ -47,19 +47,21 @@ class Document:
         return config_tree(self.root)
 
 
-def load(
+def load(  # noqa: PLR0913 - all but the first go by name
     name: str,
     *,
     folder: Folder,
     variables: Variables,
     secrets: Secrets,
     overrides: Mapping[str, str] = MappingProxyType({}),
+    secret_variables: Collection[str] = (),
     of_a_run: Collection[str] = (),
     limits: Limits = Limits(),  # noqa: B008 - it is immutable
     partial: bool = False,
 ) -> Document:
     """Read the file `name` of the conf folder. Raises `InvalidFileError` with every fault that was found.
 
+    `${NAME}` means `${secret.NAME}` where NAME is one of the `secret_variables`.
     The variables named in `of_a_run` have other values in each run, and are no part of the revision.
 
     Where `partial`, a document whose texts could be read is answered all the same, with `Unknown` for each value that
@@ -72,7 +74,7 @@ def load(
             layers = _overrides(overrides, files, limits)
             if root is None or files.faults:
                 raise InvalidFileError(_in_order(files.faults))
-            resolver = Resolver(files.included, variables, secrets, limits)
+            resolver = Resolver(files.included, variables, secrets, limits, secret_variables=secret_variables)
             tree = resolver.resolve([root, *layers])
     except RecursionError:
         # The limits leave room for this; a caller that is itself nested deep may have taken it.

@@ -46,7 +46,7 @@ from tasker.document.values import (
 from tasker.faults import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from tasker.document.limits import Limits
     from tasker.document.syntax import Node
@@ -73,7 +73,10 @@ class Resolver:
         variables: Variables,
         secrets: Secrets,
         limits: Limits,
+        *,
+        secret_variables: Collection[str] = (),
     ) -> None:
+        """Take what the document includes; of variables that are secrets, `secrets` answers the values."""
         self.reads: set[tuple[str, ...]] = set()
         self.variables: dict[str, str | None] = {}
         self.secrets: dict[str, str] = {}
@@ -81,6 +84,7 @@ class Resolver:
         self._included = included
         self._ask_variable = variables
         self._ask_secret = secrets
+        self._secret_variables = secret_variables
         self._limits = limits
         self._merges = 0
         self._links = 0
@@ -366,6 +370,8 @@ class Resolver:
 
     def _variable(self, node: Substitution) -> Scalar | None:
         name = ".".join(node.path)
+        if name in self._secret_variables:
+            return self._secret(name, node.span)
         if name not in self.variables:
             self.variables[name] = self._ask_variable(name, self._peek)
         value = self.variables[name]
@@ -425,17 +431,21 @@ class Resolver:
 
     def secret(self, node: Substitution) -> Scalar | Broken | None:
         """`${secret.NAME}`."""
-        self.reads.add(node.path)
         name = ".".join(node.path[1:])
-        value = self._ask_secret(name) if name else None
-        if value is not None:
-            self.secrets[name] = value
-            return Scalar(node.span, value, value, MASK)
-        if node.optional:
-            return None
-        hint = "a secret is a file of that name in the folder that --secrets names"
+        value = self._secret(name, node.span)
+        if value is not None or node.optional:
+            return value
+        hint = "a secret is a file in the folder that --secrets names, or a variable that --secret-env names"
         self._tell("unresolved-substitution", node.span, f"there is no secret named '{name}'", hint)
         return Broken(node.span)
+
+    def _secret(self, name: str, span: Span) -> Scalar | None:
+        self.reads.add(("secret", name))
+        value = self._ask_secret(name) if name else None
+        if value is None:
+            return None
+        self.secrets[name] = value
+        return Scalar(span, value, value, MASK)
 
     # The tree
 

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import shlex
+from base64 import b64encode, urlsafe_b64encode
+from secrets import token_urlsafe
+from time import process_time
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tasker.lines import LONGEST_LINE, Lines
@@ -120,3 +123,86 @@ def _bytes(secret: str) -> bytes:
 
 def test_a_number_of_digits_has_no_other_form() -> None:
     assert Masker(["12"]).mask(["1", "%12", "\\x12"]) == ["1", "%***", "\\x***"]
+
+
+SECRETS = st.binary(min_size=4, max_size=200).map(lambda data: data.decode(errors="surrogateescape"))
+
+
+@given(secret=SECRETS, before=st.binary(max_size=80), after=st.binary(max_size=80), url_safe=st.booleans())
+def test_a_secret_is_masked_in_base64_whatever_stands_beside_it(
+    secret: str, before: bytes, after: bytes, url_safe: bool
+) -> None:
+    data = _bytes(secret.strip())
+    assume(len(data) >= 4)
+    encode = urlsafe_b64encode if url_safe else b64encode
+    text = encode(before + data + after).decode()
+    for written in (text, text.rstrip("=")):
+        masked = Masker([secret]).mask(f"Basic {written} was sent").removeprefix("Basic ").removesuffix(" was sent")
+        left, *_, right = masked.split("***")
+        # What is left was made without a bit of the secret.
+        assert len(left) * 6 <= len(before) * 8
+        assert len(right.rstrip("=")) * 6 <= len(after) * 8 + 5
+
+
+@pytest.mark.parametrize("secret", ["a", "ab", "é", "?>"])
+def test_a_tiny_secret_is_masked_in_base64_that_is_made_of_it_alone(secret: str) -> None:
+    for data in (secret.encode(), f"{secret}\n".encode()):
+        assert Masker([secret]).mask(f"= {b64encode(data).decode()};") == "= ***;"
+
+
+@pytest.mark.parametrize("width", [64, 76])
+@pytest.mark.parametrize("lines", [30, 16_000])
+def test_base64_of_a_secret_of_many_lines_is_masked_also_where_it_is_wrapped(width: int, lines: int) -> None:
+    secret = "\n".join(token_urlsafe(47) for _ in range(lines))
+    text = b64encode(f"user:{secret}\n".encode()).decode()
+    masker = Masker([secret])
+    wrapped = [text[at : at + width] for at in range(0, min(len(text), 20_000) - width, width)]
+    assert {masker.mask(line) for line in wrapped[1:]} == {"***"}
+    assert wrapped[0].startswith(masker.mask(wrapped[0]).removesuffix("***"))
+    left, _, right = masker.mask(text).partition("***")
+    assert (left, len(right.rstrip("=")) < 2) == (text[:6], True)
+
+
+def test_a_line_of_a_secret_is_masked_in_base64() -> None:
+    masker = Masker(["-----BEGIN\nMIIEvgIBADANBgkqhkiG9w0\n-----END"])
+    assert masker.mask(b64encode(b"MIIEvgIBADANBgkqhkiG9w0").decode()) == "***"
+
+
+def test_what_only_looks_like_base64_of_a_secret_is_left() -> None:
+    text = "0f9619ff-8b86-d011-b42d-00c04fc964ff /var/lib/tasker/workspaces/crm/20261122T000000-abcdef"
+    assert Masker(["hunter2-hunter2", "four"]).mask(text) == text
+
+
+def test_secrets_that_overlap_leave_nothing_of_either() -> None:
+    assert Masker(["abcd", "cdef"]).mask("xabcdefx") == "x***x"
+
+
+@given(st.lists(WORDS, min_size=30, unique=True), st.text("abcd"))
+def test_many_secrets_are_found_as_few_are(secrets: list[str], text: str) -> None:
+    masked = Masker(secrets).mask(text)
+    assert not any(secret in part for part in masked.split("***") for secret in secrets)
+
+
+def test_base64_of_a_secret_is_masked_where_a_line_is_cut_into_parts() -> None:
+    secret = "hunter2-and-a-half-and-more"
+    masker = Masker([secret])
+    encoded = b64encode(secret.encode()).decode()
+    for before in range(LONGEST_LINE - len(encoded) - 1, LONGEST_LINE + 2):
+        lines = Lines(masker.cut)
+        printed = f"{'.' * before}{encoded}{'.' * LONGEST_LINE}\n"
+        assert "".join(map(masker.mask, lines.feed(printed.encode()))) == printed[:-1].replace(encoded, "***")
+
+
+@pytest.mark.parametrize("lines", [1, 2_000, 100_000])
+def test_a_secret_as_large_as_may_be_costs_little_to_look_for(lines: int) -> None:
+    width = 2**20 // lines - 1
+    letters = token_urlsafe(2**20)
+    secret = "\n".join(letters[n * width : (n + 1) * width] for n in range(lines))
+    began = process_time()
+    masker = Masker([secret])
+    made = process_time()
+    for number in range(200):
+        masker.mask(f"an ordinary line number {number} of some length, with a path=/data/crm/orders.csv and rows=12345")
+    ended = process_time()
+    assert made - began < 3.0
+    assert (ended - made) / 200 < 0.002
