@@ -1,17 +1,15 @@
 """The task `scan_sql`: where the columns that a folder of SQL writes come from.
 
-Reading statements is `_sql_statements`, what they move `_sql_flows`, where it comes from `_sql_lineage`; here is the
-scan as a whole: its bounds, its floor, and what it hands on.
+Reading statements is `_sql_statements`, what they move `_sql_flows`, where it comes from `_sql_lineage`, each in its
+bounds `_sql_readings`; here is the scan as a whole: its files, its floor, and what it hands on.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
@@ -21,15 +19,12 @@ from annotated_types import Ge, Gt, Le
 from tasker import Size, Task
 
 from ._files import is_inside, require_folder, write_if_changed
-from ._time_limit import TimeLimitExceeded, time_limit
 
 if TYPE_CHECKING:
     from sqlglot import Dialect
-    from sqlglot.expressions import Expr
 
     from ._sql_catalogue import Catalogue
-    from ._sql_statements import Statement
-    from ._sql_trace import Trace
+    from ._sql_readings import Reader, Reading
 
 DEFAULT_MAX_FILE_SIZE = Size(4 * 1024**2)
 """Bytes of one file: what is larger is a dump of data, and its tokens would take a hundred times as much memory."""
@@ -78,48 +73,6 @@ class Record:
         return json.dumps(dict([kind, ("file", self.file), ("line", self.line), *rest]), ensure_ascii=False)
 
 
-@dataclass(slots=True)
-class _Reading:
-    """A statement on its way through the scan."""
-
-    file: str
-    line: int
-    trees: list[Expr] = field(default_factory=list)
-    failure: str = ""
-    trace: Trace | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether nothing at all is known of the statement."""
-        return bool(self.failure) or (self.trace is not None and bool(self.trace.gaps) and not self.trace.writes)
-
-    def reasons(self) -> list[str]:
-        """Why something is not traced."""
-        return [self.failure] if self.failure else [gap.reason for gap in self.trace.gaps] if self.trace else []
-
-    def records(self) -> Iterator[Record]:
-        """What the output says of the statement."""
-        if self.failure:
-            yield self._record(record="untraced", to_table=None, to_column=None, reason=self.failure)
-        if self.trace is None:
-            return
-        for source, target in self.trace.edges:
-            yield self._record(
-                record="edge",
-                from_table=source.table,
-                from_column=source.name,
-                to_table=target.table,
-                to_column=target.name,
-            )
-        for table, target_table in self.trace.filters:
-            yield self._record(record="filter", from_table=table, to_table=target_table)
-        for gap in self.trace.gaps:
-            yield self._record(record="untraced", to_table=gap.table, to_column=gap.column, reason=gap.reason)
-
-    def _record(self, **facts: str | None) -> Record:
-        return Record(self.file, self.line, facts)
-
-
 class ScanSql(Task):
     """Find the column-level lineage of a folder of SQL files."""
 
@@ -160,13 +113,20 @@ class ScanSql(Task):
             minimum_edges: How many edges must be found.
             minimum_share: The part of the statements that must be readable, from 0 to 1.
         """
+        from ._sql_readings import Reader, quiet_parser
+
         require_folder(path, "path")
         files = _files(path, [pattern] if isinstance(pattern, str) else pattern)
-        scan = _Scan(_dialect(dialect), dialect, parameters or {}, timeout.total_seconds(), max_file_size)
+        spelling = _dialect(dialect)
+        reader = Reader(spelling, dialect, timeout.total_seconds())
         catalogue = _catalogue(schema, dialect)
-        with _quiet_parser():
-            readings = [reading for name, file in files.items() for reading in scan.read(name, file)]
-            scan.trace(readings, catalogue)
+        with quiet_parser():
+            readings = [
+                reading
+                for name, file in files.items()
+                for reading in _readings(name, file, spelling, parameters or {}, max_file_size, reader)
+            ]
+            reader.trace(readings, catalogue)
         found = _totals(output, len(files), readings)
         self._log_gaps(readings)
         _require_minimum(found, path, minimum_statements, minimum_edges, minimum_share)
@@ -174,79 +134,30 @@ class ScanSql(Task):
         self.logger.info("scan is done", **{name: value for name, value in found.items() if name != "summary"})
         return found
 
-    def _log_gaps(self, readings: Sequence[_Reading]) -> None:
+    def _log_gaps(self, readings: Sequence[Reading]) -> None:
         failed = [reading for reading in readings if reading.failed]
         for reading in failed[:LOGGED_GAPS]:
             self.logger.warning(
-                "statement is not traced", file=reading.file, line=reading.line, reason=reading.reasons()[0]
+                "statement is not traced", file=reading.place, line=reading.line, reason=reading.reasons()[0]
             )
         if len(failed) > LOGGED_GAPS:
             self.logger.warning("more statements are not traced; the output lists them", count=len(failed))
 
 
-class _Scan:
-    """How files are read and statements traced, each within its bounds."""
+def _readings(
+    name: str, file: Path, dialect: Dialect, parameters: Mapping[str, str], max_file_size: int, reader: Reader
+) -> Iterator[Reading]:
+    """The statements of a file, parsed where that can be done."""
+    from ._sql_readings import Reading
+    from ._sql_statements import statements, substitute
 
-    def __init__(
-        self, dialect: Dialect, name: str, parameters: Mapping[str, str], timeout: float, max_file_size: int
-    ) -> None:
-        self._dialect = dialect
-        self._name = name
-        self._parameters = parameters
-        self._timeout = timeout
-        self._max_file_size = max_file_size
-
-    def read(self, name: str, file: Path) -> Iterator[_Reading]:
-        """The statements of a file, parsed where that can be done."""
-        from ._sql_statements import statements, substitute
-
-        try:
-            text = substitute(_text(file, self._max_file_size), self._parameters)
-        except (OSError, ValueError) as error:
-            yield _Reading(name, 1, failure=_why_unreadable(error))
-            return
-        for statement in statements(text, self._dialect):
-            yield self._parsed(name, statement)
-
-    def trace(self, readings: Sequence[_Reading], catalogue: Catalogue) -> None:
-        """Trace all statements in their order; those with gaps again as long as more tables become known."""
-        waiting: Sequence[_Reading] = readings
-        known: int | None = None
-        while waiting and known != catalogue.learned:
-            known = catalogue.learned
-            for reading in waiting:
-                if not reading.failure:
-                    self._trace(reading, catalogue)
-            waiting = [each for each in waiting if each.trace and each.trace.gaps]
-
-    def _parsed(self, name: str, statement: Statement) -> _Reading:
-        from ._sql_statements import parse
-
-        reading = _Reading(name, statement.line)
-        with self._bounded(reading):
-            reading.trees = parse(statement, self._dialect)
-        return reading
-
-    def _trace(self, reading: _Reading, catalogue: Catalogue) -> None:
-        from ._sql_trace import trace
-
-        with self._bounded(reading):
-            reading.trace = trace(reading.trees, reading.file, catalogue, self._name)
-
-    @contextmanager
-    def _bounded(self, reading: _Reading) -> Iterator[None]:
-        """Let a statement take its time and fail in its own way: it loses only itself."""
-        from ._sql_statements import StatementError
-
-        try:
-            with time_limit(self._timeout):
-                yield
-        except (StatementError, TimeLimitExceeded) as error:
-            reading.failure = str(error)
-        except RecursionError:
-            reading.failure = "it is nested too deeply"
-        except Exception as error:  # noqa: BLE001 - the parser meets what no one foresaw, and there are other statements
-            reading.failure = f"it cannot be traced ({type(error).__name__})"
+    try:
+        text = substitute(_text(file, max_file_size), parameters)
+    except (OSError, ValueError) as error:
+        yield Reading(name, 1, failure=_why_unreadable(error))
+        return
+    for statement in statements(text, dialect):
+        yield reader.parsed(name, statement)
 
 
 def _dialect(name: str) -> Dialect:
@@ -318,19 +229,7 @@ def _schema(file: Path) -> dict[str, list[str]]:
     return dict(said)
 
 
-@contextmanager
-def _quiet_parser() -> Iterator[None]:
-    """Keep the parser's warnings off the log: what it could not read is in the output, with file and line."""
-    logger = logging.getLogger("sqlglot")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        logger.disabled = before
-
-
-def _totals(output: Path, files: int, readings: Sequence[_Reading]) -> Scanned:
+def _totals(output: Path, files: int, readings: Sequence[Reading]) -> Scanned:
     traces = [reading.trace for reading in readings if reading.trace and not reading.failure]
     edges = sum(len(trace.edges) for trace in traces)
     tables = {column.table for trace in traces for edge in trace.edges for column in edge}
@@ -350,7 +249,7 @@ def _totals(output: Path, files: int, readings: Sequence[_Reading]) -> Scanned:
     return found
 
 
-def _summary(found: Scanned, tables: int, readings: Sequence[_Reading]) -> Iterator[str]:
+def _summary(found: Scanned, tables: int, readings: Sequence[Reading]) -> Iterator[str]:
     yield f"files       {found['files']}"
     yield f"statements  {found['statements']}, {found['statements_failed']} of them failed"
     traced = f"{found['columns_traced']} traced, {found['columns_constant']} of these constant"
@@ -359,7 +258,7 @@ def _summary(found: Scanned, tables: int, readings: Sequence[_Reading]) -> Itera
     failed = [reading for reading in readings if reading.failed]
     gaps = Counter(reason for reading in readings if not reading.failed for reason in reading.reasons())
     for reading in failed[:LOGGED_GAPS]:
-        yield f"failed      {reading.file}:{reading.line}: {reading.reasons()[0]}"
+        yield f"failed      {reading.place}:{reading.line}: {reading.reasons()[0]}"
     for reason, count in gaps.most_common(SHOWN_REASONS):
         yield f"untraced    {count} times: {reason}"
     if len(failed) > LOGGED_GAPS or len(gaps) > SHOWN_REASONS:
@@ -381,8 +280,14 @@ def _require_minimum(found: Scanned, path: Path, statements: int, edges: int, sh
         raise ValueError(message)
 
 
-def _sorted_records(readings: Sequence[_Reading]) -> list[Record]:
+def _records(reading: Reading) -> Iterator[Record]:
+    """What the output says of a statement."""
+    for facts in reading.facts():
+        yield Record(reading.place, reading.line, facts)
+
+
+def _sorted_records(readings: Sequence[Reading]) -> list[Record]:
     return sorted(
-        {str(record): record for reading in readings for record in reading.records()}.values(),
+        {str(record): record for reading in readings for record in _records(reading)}.values(),
         key=lambda record: (record.file, record.line, str(record)),
     )
