@@ -131,7 +131,7 @@ class Daemon:
         )
         self._reloading.observer = self._deployment
         self._watcher = Watcher(
-            [self._conf_dir, *self._settings.task_folders],
+            [self._conf_dir, *self._settings.task_folders, self._settings.secrets],
             self._look,
             poll_s=watching.poll_s,
             troubled=partial(self.report, "watch"),
@@ -297,7 +297,8 @@ class Daemon:
     def _look(self) -> None:
         """Look at the folders, in the watcher's thread; at the start in this one."""
         with self._looking:
-            self._seen = survey(self._conf_dir, self._settings.task_folders, self._seen)
+            folders, secrets = self._settings.task_folders, self._settings.secrets
+            self._seen = survey(self._conf_dir, folders, self._seen, secrets=secrets)
             self._inbox.post(self._seen)
 
     def _surveyed(self, found: Survey) -> None:

@@ -1,4 +1,4 @@
-"""What is in the conf folder and the task folders now, by content; and what differs from before.
+"""What is in the conf folder and the task folders now, by content, and in the secrets folder; what differs from before.
 
 Not to be confused with a snapshot, which holds the texts of one pipeline: a survey only tells that texts are others.
 """
@@ -41,14 +41,14 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """The files that pipelines are read from and that tasks' code is in, at one moment.
+    """The files that pipelines and secrets are read from and that tasks' code is in, at one moment.
 
     A file of the conf folder is called `os.path.abspath(os.path.join(conf_dir, path in it))`, whatever is a link in
     that; a module is called by the resolved path of its task folder, and its path in that, as Python calls it.
     """
 
     files: Mapping[str, str]
-    """A digest of the content, by absolute path; of what cannot be read, one that says so."""
+    """A digest of the content, by absolute path; of what cannot be read, one that says so. Of a secret, its state."""
     troubles: tuple[str, ...] = ()
     """What could not be looked at, in words; what a survey before this one saw there counts as being there still."""
     seen: Mapping[str, _Seen] = field(default_factory=dict, repr=False, compare=False)
@@ -65,6 +65,8 @@ class _Kind:
     """Whether a folder of this name may hold such files."""
     within: bool
     """Whether links that lead out of the folder are not followed."""
+    reads: bool = True
+    """Whether the content counts, and not just size and times."""
 
 
 def _is_visible(name: str) -> bool:
@@ -77,6 +79,7 @@ _TASKS = _Kind(
     enters=lambda name: name.isidentifier() and name != "__pycache__",
     within=False,
 )
+_SECRETS = _Kind(takes=_is_visible, enters=lambda _name: False, within=False, reads=False)
 
 
 def survey(
@@ -84,10 +87,13 @@ def survey(
     task_folders: Sequence[Path],
     before: Survey | None = None,
     *,
+    secrets: Path | None = None,
     clock: Callable[[], int] = time.time_ns,
     most: int = MOST_ENTRIES,
 ) -> Survey:
-    """Look at every file of the conf folder that is not hidden, and every module of the task folders.
+    """Look at every file of the conf folder that is not hidden, every module of the task folders, and the secrets.
+
+    There need be no folder of secrets.
 
     Never raises `OSError`: what cannot be looked at is in `troubles`. Reads only what may differ from `before`.
     """
@@ -95,6 +101,8 @@ def survey(
     look.walk(os.path.abspath(conf_dir), _CONF)  # noqa: PTH100 - links stay links, `..` does not
     for folder in dict.fromkeys(map(os.path.realpath, task_folders)):
         look.walk(folder, _TASKS)
+    if secrets is not None and secrets.is_dir():
+        look.walk(os.path.abspath(secrets), _SECRETS)  # noqa: PTH100 - as above
     files = {path: seen.digest for path, seen in look.seen.items()}
     return Survey(files=files, troubles=tuple(look.troubles), seen=look.seen)
 
@@ -155,17 +163,19 @@ class _Look:
         try:
             found = entry.stat()
             if stat.S_ISREG(found.st_mode):
-                self.seen[entry.path] = self._seen(entry, found, real_root if kind.within else None)
+                self.seen[entry.path] = self._seen(entry, found, kind, real_root)
         except OSError as error:
             if error.errno not in _GONE:
                 self.seen[entry.path] = _Seen((), f"unreadable: {error.strerror}", settled=False)
 
-    def _seen(self, entry: os.DirEntry[str], found: os.stat_result, within: str | None) -> _Seen:
+    def _seen(self, entry: os.DirEntry[str], found: os.stat_result, kind: _Kind, real_root: str) -> _Seen:
         state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         last = self._before.seen.get(entry.path)
         if last is not None and last.settled and last.state == state:
             return last
-        if within and entry.is_symlink() and not _is_below(os.path.realpath(entry.path), within):
+        if not kind.reads:
+            return _Seen(state, repr(state), settled=True)
+        if kind.within and entry.is_symlink() and not _is_below(os.path.realpath(entry.path), real_root):
             return _Seen(state, "outside", settled=False)
         settled = self._now_ns - max(found.st_mtime_ns, found.st_ctime_ns) >= _YOUNG_NS
         return _Seen(state, _digest(entry.path, found), settled)

@@ -87,6 +87,14 @@ def test_an_include_that_only_others_include(watched: Daemon) -> None:
     in_effect(watched, lambda: base.write_text("word = two"), pipeline="includes")
 
 
+def test_a_secret_that_a_file_has_waited_for(tmp_path: Path) -> None:
+    with daemon(tmp_path, "--secrets", "secrets") as watched:
+        since = watched.moment()
+        watched.conf("secretive", more='for = "x"${secret.TOKEN}')
+        watched.wait_for("config.invalid", since, code="unresolved-substitution")
+        in_effect(watched, lambda: write(tmp_path / "secrets" / "TOKEN", "hush"), pipeline="secretive")
+
+
 def test_an_include_that_appears_where_one_was_looked_for(watched: Daemon) -> None:
     file = watched.folder / "conf.d" / "looks.conf"
     text = 'include "deep/appears.conf"\ntasks = [{ name = says, args { word = ${word} } }]'

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -337,3 +338,20 @@ def best(act: Callable[[], None], times: int = 7) -> float:
         act()
         taken.append(time.perf_counter() - begin)
     return min(taken)
+
+
+def test_a_secret_that_comes_changes_or_goes_is_seen_without_being_read(tmp_path: Path) -> None:
+    conf, secrets = tmp_path / "conf.d", tmp_path / "secrets"
+    conf.mkdir()
+    before = survey(conf, [], secrets=secrets)
+    assert not before.files
+    secrets.mkdir()
+    (secrets / "TOKEN").write_text("first")
+    come = survey(conf, [], before, secrets=secrets)
+    assert changes(before, come) == {str(secrets / "TOKEN")}
+    assert sha256(b"first").hexdigest() not in str(come.files)
+    (secrets / "TOKEN").write_text("another")
+    changed = survey(conf, [], come, secrets=secrets)
+    assert changes(come, changed) == {str(secrets / "TOKEN")}
+    (secrets / "TOKEN").unlink()
+    assert changes(changed, survey(conf, [], changed, secrets=secrets)) == {str(secrets / "TOKEN")}
