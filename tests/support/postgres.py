@@ -25,7 +25,8 @@ class Server:
     """A server, which can be stopped and started."""
 
     def __init__(self, folder: Path, binaries: Path, user: str | None, *, durable: bool = False) -> None:
-        self._folder = folder
+        self.folder = folder
+        """Where its files are, its log among them."""
         self._binaries = binaries
         self._user = user
         self._options = _QUICK[2:] if durable else _QUICK
@@ -38,7 +39,7 @@ class Server:
 
     def database(self, name: str) -> str:
         """The URL of one of its databases."""
-        return f"postgresql://tasker@/{name}?host={self._folder}"
+        return f"postgresql://tasker@/{name}?host={self.folder}"
 
     def make(self) -> None:
         """Make the files that it serves."""
@@ -46,8 +47,8 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = " ".join((*self._options, "-c", "listen_addresses=", "-k", str(self._folder)))
-        log = str(self._folder / "log")
+        options = " ".join((*self._options, "-c", "listen_addresses=", "-k", str(self.folder)))
+        log = str(self.folder / "log")
         self._run("pg_ctl", "start", "-w", "-D", str(self._data), "-l", log, "-o", options)
 
     def stop(self, how: str = "immediate") -> None:
@@ -64,9 +65,9 @@ class Server:
     def _run(self, command: str, *arguments: str) -> None:
         words = [*_as(self._user), str(self._binaries / command), *arguments]
         # pg_ctl's server keeps the descriptors that it inherits: a pipe would never end.
-        with (self._folder / "out").open("w+") as out:
+        with (self.folder / "out").open("w+") as out:
             done = subprocess.run(
-                words, check=False, cwd=self._folder, stdout=out, stderr=out, stdin=subprocess.DEVNULL, timeout=LIMIT_S
+                words, check=False, cwd=self.folder, stdout=out, stderr=out, stdin=subprocess.DEVNULL, timeout=LIMIT_S
             )
             out.seek(0)
             assert done.returncode == 0, out.read()

@@ -1,0 +1,174 @@
+"""No secret gets out: canaries are planted in every way in, and searched for in every way out."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from support import canaries
+from support.canaries import (
+    FAULTY,
+    PASSWORD,
+    VARIABLES,
+    escaped,
+    escaped_to_disk,
+    escaped_to_processes,
+    pipeline,
+    plant,
+)
+from support.command import eventually, start_tasker, write
+from support.daemons import EACH_SECOND, NEVER, Daemon
+from support.terminal import on_terminal, tasker
+
+from tasker import linux
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.postgres import Server
+
+MASK = "***"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A folder in which everything is planted, and what commands there are to find in their environment."""
+    return plant(tmp_path)
+
+
+def test_the_search_finds_what_gets_out() -> None:
+    """A search that finds nothing anywhere would prove nothing."""
+    for name, secret in {**canaries.FILES, **VARIABLES}.items():
+        for form in (secret, json.dumps({"a": secret}), repr(secret), *secret.splitlines()):
+            assert name in {found.canary for found in escaped("here", f"<{form}>")}
+        for before in (b"", b"u", b"u:"):
+            told = subprocess.run(["base64", "-w0"], input=before + secret.encode(), capture_output=True, check=True)
+            assert name in {found.canary for found in escaped("here", told.stdout)}
+
+
+def test_a_run_lets_no_secret_out(tmp_path: Path, environment: dict[str, str]) -> None:
+    (tmp_path / "until.once").touch()
+    write(tmp_path / "once.conf", pipeline("once"))
+    told = tasker("once", "once.conf", "--keep-workspace", cwd=tmp_path, env=environment)
+    assert told.returncode == 1
+    assert escaped("the log", told.stdout) == []
+    assert escaped("standard error", told.stderr) == []
+    assert escaped_to_disk(tmp_path) == []
+    events = [json.loads(line) for line in told.stdout.splitlines()]
+    ends = {each["step"]: each["event"] for each in events if each["event"] in {"step.succeeded", "step.failed"}}
+    failed = {"shell", "answers", "raises", "fails", "last"}
+    assert {step for step, event in ends.items() if event == "step.failed"} == failed
+    assert set(ends) == failed | {"waits", "leaks", "again", "told"}
+    assert told.stdout.count(MASK) > 500
+
+
+def test_a_run_on_a_terminal_lets_no_secret_out(tmp_path: Path, environment: dict[str, str]) -> None:
+    (tmp_path / "until.once").touch()
+    write(tmp_path / "once.conf", pipeline("once"))
+    shown = on_terminal("once", "once.conf", cwd=tmp_path, env=environment, columns=400, rows=100)
+    assert shown.status == 1
+    assert escaped("the terminal", shown.raw) == []
+    assert MASK in shown.raw
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["show", "once.conf", "--format", each] for each in ("hocon", "json", "yaml", "properties")),
+        ["once", "once.conf", "--dry-run"],
+        ["once", "faulty.conf"],
+        ["once", "faulty.conf", "--log-format", "console"],
+        *(["validate", "once.conf", "faulty.conf", "--format", each] for each in ("text", "json", "github", "sarif")),
+        ["next", "once.conf", "faulty.conf"],
+        ["show", "faulty.conf"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_lets_no_secret_out(tmp_path: Path, environment: dict[str, str], command: list[str]) -> None:
+    write(tmp_path / "once.conf", pipeline("once", f'schedule = "{NEVER}"'))
+    write(tmp_path / "faulty.conf", FAULTY)
+    told = tasker(*command, cwd=tmp_path, env=environment)
+    assert told.returncode == (2 if "faulty.conf" in command else 0), told.stderr
+    assert told.stdout + told.stderr
+    assert escaped("standard output", told.stdout) == []
+    assert escaped("standard error", told.stderr) == []
+    assert escaped_to_disk(tmp_path) == []
+
+
+def test_no_process_shows_a_secret(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Neither in its environment nor in its command line: not even a step, of those that it was not given there."""
+    write(tmp_path / "once.conf", pipeline("once"))
+    run = start_tasker(tmp_path, "once", "once.conf", **environment)
+    run.wait_for("step.started", step="waits")
+    assert eventually((tmp_path / "begun.once").exists)
+    processes = {run.process.pid, *linux.descendants(run.process.pid)}
+    assert len(processes) >= 3
+    assert escaped_to_processes(processes) == []
+    (tmp_path / "until.once").touch()
+    assert run.finish().status == 1
+
+
+def test_a_secret_on_a_command_line_is_refused(tmp_path: Path, environment: dict[str, str]) -> None:
+    write(tmp_path / "once.conf", pipeline("once"))
+    told = tasker("once", "once.conf", "--env", "CANARY_READ=x", cwd=tmp_path, env=environment)
+    assert told.returncode == 2
+    assert "--env CANARY_READ: --secret-env calls it a secret" in told.stderr
+
+
+def test_a_daemon_lets_no_secret_out(tmp_path: Path, environment: dict[str, str]) -> None:
+    _watched(tmp_path, environment, ["--state", "state"])
+
+
+def test_a_daemon_with_a_server_lets_no_secret_out(
+    tmp_path: Path, environment: dict[str, str], postgres_url: str, postgres_server: Server
+) -> None:
+    url = postgres_url.replace("//tasker@", f"//tasker:{PASSWORD}@")
+    assert PASSWORD in url
+    _watched(tmp_path, {**environment, "TASKER_HISTORY": url}, [])
+    assert [found for found in escaped_to_disk(postgres_server.folder) if found.canary != "short"] == []
+
+
+def _watched(folder: Path, environment: dict[str, str], where: list[str]) -> None:
+    """Have a daemon killed within a run and another one take it up; look everywhere at each moment."""
+    schedule = f'schedule {{ cron = "{EACH_SECOND}", catchup = none }}'
+    for name, text in (("quick", pipeline("quick", schedule)), ("late", pipeline("late", schedule)), ("bad", FAULTY)):
+        write(folder / "conf.d" / f"{name}.conf", text)
+    (folder / "until.quick").touch()
+    shown = []
+    with Daemon(folder, **environment) as first:
+        first.settled().wait_for("run.failed", pipeline="quick")
+        assert eventually((folder / "begun.late").exists)
+        assert escaped_to_processes(_processes(first)) == []
+        assert escaped_to_disk(folder) == []
+        shown += [first.get(path)[1] for path in ("/readyz", "/metrics", "/healthz")]
+        first.send(signal.SIGKILL)
+        first.end()
+        shown += [first.stderr, json.dumps(first.events, ensure_ascii=False)]
+    assert escaped_to_disk(folder) == []
+    (folder / "until.late").touch()
+    with Daemon(folder, "--log-level", "debug", **environment) as second:
+        run_id = second.settled().wait_for("run.failed", pipeline="late")["run_id"]
+        for command in (["runs"], ["runs", "--slots"], ["logs", run_id], ["logs", "quick"]):
+            told = tasker(*command, *where, cwd=folder, env=environment)
+            assert told.returncode == 0, told.stderr
+            shown += [told.stdout, told.stderr]
+        assert second.stop() == 128 + signal.SIGTERM
+        shown += [second.stderr, json.dumps(second.events, ensure_ascii=False)]
+    assert [found for text in shown for found in escaped("what it tells", text)] == []
+    assert escaped_to_disk(folder) == []
+    assert sum(text.count(MASK) for text in shown) > 1000
+
+
+def _processes(daemon: Daemon) -> set[int]:
+    found = {daemon.process.pid, *linux.descendants(daemon.process.pid)}
+    names = {_name(pid) for pid in found}
+    assert {"tasker-launcher", "tasker-run", "tasker-step"} <= names, names
+    return found
+
+
+def _name(pid: int) -> str:
+    told = subprocess.run(["cat", f"/proc/{pid}/comm"], capture_output=True, text=True, check=False)
+    return told.stdout.strip()
