@@ -85,25 +85,23 @@ class Daemon:
 
     # What it costs
 
-    @property
-    def launcher(self) -> int:
-        """The process that has the tasks imported."""
-        return _children(self.pid)[0]
-
     def cpu_s(self) -> tuple[float, float]:
         """Seconds of a core that have gone into the daemon, and into its launcher with the runs that have ended."""
-        return _cpu_s(self.pid, 2), _cpu_s(self.launcher, 4)
+        own, ended = _cpu_s(self.pid)
+        return own, ended + sum(sum(_cpu_s(launcher)) for launcher in _children(self.pid))
 
     def memory_mb(self) -> tuple[float, float, float]:
         """What the daemon, its launcher and all runs take, in MiB, of shared pages their part."""
-        launcher = self.launcher
-        return _pss_mb(self.pid), _pss_mb(launcher), sum(map(_pss_mb, _below(launcher)))
+        launchers = _children(self.pid)
+        runs = [pid for launcher in launchers for pid in _below(launcher)]
+        return _pss_mb(self.pid), sum(map(_pss_mb, launchers)), sum(map(_pss_mb, runs))
 
 
-def _cpu_s(pid: int, fields: int) -> float:
-    """Seconds of user and system time; with four fields those of children that have been waited for as well."""
+def _cpu_s(pid: int) -> tuple[float, float]:
+    """Seconds of user and system time of a process, and of its children that it has waited for."""
     numbers = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    return sum(map(int, numbers[11 : 11 + fields])) / _TICKS
+    user, system, users, systems = map(int, numbers[11:15])
+    return (user + system) / _TICKS, (users + systems) / _TICKS
 
 
 def _pss_mb(pid: int) -> float:

@@ -106,19 +106,21 @@ def scale(folder: Path, environment: Mapping[str, str], pipelines: int = 1000) -
         yield from _rest(daemon)
         yield from _edits(field, daemon)
         load = _burst(field, daemon)
-        yield from _compared(load, forks, pipelines)
+        yield _line("until all have ended", f"{load.ended:.1f} s", f"{load.ended / forks.seconds:.2g} of {_FORK}")
+        yield from _load_lines(load, forks, pipelines, pipelines)
         yield _found(daemon, pipelines)
 
 
 def endurance(folder: Path, environment: Mapping[str, str], pipelines: int) -> Iterator[str]:
     """So many pipelines due each minute, for five minutes; then the history is read."""
     field = _Field(folder / "endurance", pipelines)
-    forks = _forks(field.folder, environment, pipelines * _MINUTES)
+    forks = _forks(field.folder, environment, pipelines)
     yield f"{pipelines:,} pipelines due each minute for {_MINUTES} minutes, {MOST_AT_ONCE} runs at once"
     with _watching(field, environment) as daemon:
         first = _next_minute(pipelines)
         load = _carried_out(field, daemon, [first + timedelta(minutes=number) for number in range(_MINUTES)])
-        yield from _compared(load, forks, pipelines * _MINUTES)
+        yield _line("until all have ended", f"{load.ended:.1f} s", "from the last slot on")
+        yield from _load_lines(load, forks, pipelines, pipelines * _MINUTES)
         yield _found(daemon, _MINUTES * pipelines)
 
 
@@ -225,19 +227,18 @@ def _latest(told: Sequence[Mapping[str, Any]], name: str, slot: datetime) -> flo
     return (max(_moment(each[name]) for each in told) - slot).total_seconds()
 
 
-def _compared(load: _Load, forks: Cost, runs: int) -> Iterator[str]:
-    """What the runs came to, beside the yardstick."""
+def _load_lines(load: _Load, forks: Cost, forked: int, runs: int) -> Iterator[str]:
+    """What the runs cost, beside the yardstick of so many forks."""
     half, most = _percentiles(load.late)
     daemon_s, runs_s = load.cpu
-    each_ms = (daemon_s + runs_s) / runs * 1000
-    yield _line("until all have started", f"{load.started:.1f} s", "from the last slot on")
-    yield _line("until all have ended", f"{load.ended:.1f} s", f"{load.ended / forks.seconds:.2g} of {_FORK}")
-    yield _line("late", f"{half:.1f} s", f"p50, {most:.1f} s p99")
-    yield _line("CPU of a run", f"{each_ms:.1f} ms", f"{(daemon_s + runs_s) / forks.cpu_s:.2g} of {_FORK}")
-    yield _line("of which the daemon's", f"{daemon_s / runs * 1000:.1f} ms", "")
+    each_s, fork_s = (daemon_s + runs_s) / runs, forks.cpu_s / forked
     own, launcher, below = load.memory
+    yield _line("until all have started", f"{load.started:.1f} s", "from the last slot on")
+    yield _line("late", f"{half:.1f} s", f"p50, {most:.1f} s p99")
+    yield _line("CPU of a run", f"{each_s * 1000:.1f} ms", f"{each_s / fork_s:.2g} of {_FORK}")
+    yield _line("of which the daemon's own", f"{daemon_s / runs * 1000:.1f} ms", "")
     yield _line("loaded: memory", f"{own:.0f} MB", f"its launcher's {launcher:.0f} MB, all runs' {below:.0f} MB")
-    yield _line(_FORK, f"{forks.seconds:.1f} s", f"{forks.cpu_s / runs * 1000:.1f} ms of CPU each")
+    yield _line(_FORK, f"{forks.seconds:.2f} s", f"{fork_s * 1000:.2f} ms of CPU each")
 
 
 def _found(daemon: Daemon, slots: int) -> str:
