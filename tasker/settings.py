@@ -56,10 +56,14 @@ class Settings:
     """The folder that includes may not leave; the conf file's own folder where it is not set."""
 
     def __post_init__(self) -> None:
-        """Refuse variables that no process can be given: raises `UsageError`."""
+        """Refuse variables that no process can be given, and values where names belong: raises `UsageError`."""
         for name, value in self.given.items():
             if reason := _no_variable(name, value):
                 message = f"the variable {name!r} cannot be set: {reason}"
+                raise UsageError(message)
+        for name in self.secret_env:
+            if not name or "=" in name:
+                message = f"--secret-env {name.partition('=')[0]}: it expects the name of a variable alone"
                 raise UsageError(message)
 
     @property
