@@ -77,9 +77,14 @@ class QueryLineage:
     def __init__(self, query: exp.Expr, columns_of: Callable[[str], Sequence[str]], dialect: str) -> None:
         self._columns_of = columns_of
         self._forward_aliases = dialect in FORWARD_ALIASES
+        for select in query.find_all(exp.Select):
+            select.set("locks", None)  # sqlglot takes the tables that FOR UPDATE OF names for further ones
         self._root = build_scope(query)
         self._scopes = {id(scope.expression): scope for scope in self._root.traverse()} if self._root else {}
         self._known: dict[int, list[Output]] = {}
+        self._homes = {
+            id(source): scope for scope in self._scopes.values() for _, source in scope.selected_sources.values()
+        }
 
     def outputs(self) -> list[Output]:
         """The columns of the result, in their order."""
@@ -89,7 +94,8 @@ class QueryLineage:
         """Every table that is read, also those that only filter or join."""
         scopes = self._root.traverse() if self._root else ()
         sources = [source for scope in scopes for _, source in scope.selected_sources.values()]
-        return {table_name(source) for source in sources if isinstance(source, exp.Table)} - {""}
+        tables = {source for source in sources if isinstance(source, exp.Table)}
+        return {table_name(table) for table in tables if not _is_function(table)}
 
     # Results of queries
 
@@ -200,7 +206,7 @@ class QueryLineage:
 
     def _column(self, column: exp.Column, scope: Scope) -> Origin:
         if isinstance(column.this, exp.Star):
-            return _NOTHING  # COUNT(*) reads no column
+            return self._whole_row(column, scope)
         if not column.table:
             return self._unqualified(column, scope)
         place: Scope | None = scope
@@ -209,6 +215,12 @@ class QueryLineage:
                 return self._pulled(place.sources[column.table], column.name)
             place = place.parent
         return _gap(f"nothing in FROM is named {column.table}, of which `{column.name}` is read")
+
+    def _whole_row(self, star: exp.Column, scope: Scope) -> Origin:
+        """Where a row as one value comes from, as in `t.*::text`; COUNT reads no column."""
+        if isinstance(star.parent, exp.Count) or star.table not in scope.sources:
+            return _NOTHING
+        return _merged(output.origin for output in self._columns(scope.sources[star.table]))
 
     def _unqualified(self, column: exp.Column, scope: Scope) -> Origin:
         """The column of a bare name: what is known to have it, else the one source whose columns are not known."""
@@ -252,6 +264,8 @@ class QueryLineage:
         if isinstance(source, exp.Table):
             if source.args.get("pivots"):
                 return _gap("what a PIVOT makes is not traced")
+            if _is_function(source):
+                return self._put_in(source)
             return Origin(frozenset({Column(table_name(source), name)}))
         outputs = self._outputs(source)
         for output in outputs:
@@ -261,6 +275,16 @@ class QueryLineage:
         if len(stars) == 1 and stars[0].behind and len(stars[0].behind) == 1:
             return self._pulled(stars[0].behind[0], name)
         return _merged(star.origin for star in stars) if stars else _gap(f"no column `{name}` is found in a subquery")
+
+    def _put_in(self, function: exp.Table) -> Origin:
+        """What goes into a function in FROM: each of its columns may come from any of that."""
+        home = self._homes.get(id(function))
+        parts = [function.this, *(function.args.get("rows_from") or ())]
+        return _merged(self._origin(part, home) for part in parts if part is not None and home is not None)
+
+
+def _is_function(table: exp.Table) -> bool:
+    return not isinstance(table.this, exp.Identifier | exp.Parameter)
 
 
 def _names_given_outside(scope: Scope) -> Sequence[str]:

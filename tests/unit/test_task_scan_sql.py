@@ -142,6 +142,23 @@ OTHER_DIALECTS = {
         "r.m > v.n",
     ),
     "a function in FROM": ("create table t as select u.x from s, unnest(s.arr) as u(x)", "postgres", "s.arr > t.x"),
+    "a row as one value": (
+        "create table s (a int, b int); create view v as select s.*::text as r, count(s.*) as n from s",
+        "postgres",
+        "s.a > v.r, s.b > v.r",
+    ),
+    "rows that are locked, and a join in brackets": (
+        """create view v as select s.a, x.n
+           from (s cross join lateral (select r.m from r where r.i = s.i for update of r) x (n)) for share of s""",
+        "postgres",
+        "s.a > v.a, r.m > v.n",
+    ),
+    "functions in FROM, which are no tables": (
+        """create view v as select x.a, t.b
+           from s, rows from (generate_series(1, s.n)) x (a), json_to_recordset(s.doc) as t (b int)""",
+        "postgres",
+        "s.n > v.a, s.doc > v.b",
+    ),
     "columns that are set together": ("update t set (a, b) = (select x, y from s)", "postgres", "s.x > t.a, s.y > t.b"),
     "a column named before in the same SELECT": (
         "create table t as select a as b, b + 1 as c from s",
