@@ -191,7 +191,7 @@ def _burst(field: _Field, daemon: Daemon) -> _Load:
 
 def _next_minute(pipelines: int) -> datetime:
     """A whole minute until which there is time to have every pipeline due."""
-    return (datetime.now(UTC) + timedelta(seconds=70 + pipelines / 100)).replace(second=0, microsecond=0)
+    return (datetime.now(UTC) + timedelta(seconds=70 + pipelines / 200)).replace(second=0, microsecond=0)
 
 
 def _carried_out(field: _Field, daemon: Daemon, moments: Sequence[datetime]) -> _Load:

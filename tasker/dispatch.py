@@ -15,8 +15,8 @@ from tasker.facts import Event, Fact, Level, config_invalid
 from tasker.history import Claim, Claimed, RunRecord, RunStatus
 from tasker.messages import RunOrder
 from tasker.pipeline import Resume
-from tasker.recovery import MOST_RESUMPTIONS, Left, Plan, clear_away, new_run_id, recover
-from tasker.run import Outcome, Slot
+from tasker.recovery import MOST_RESUMPTIONS, Left, Plan, clear_away, recover
+from tasker.run import Outcome, Slot, new_run_id
 from tasker.scheduler import Settle, Start, Stop
 from tasker.workspace import remove
 

@@ -19,6 +19,7 @@ from tasker.faults import Fault, Place
 from tasker.folder import ConfFolder
 from tasker.nearest import nearest
 from tasker.registry import registry
+from tasker.run import new_run_id
 from tasker.runner import Occasion, Runner
 from tasker.secrets_folder import SecretsFolder
 from tasker.validation import validate
@@ -90,7 +91,7 @@ class Project:
         `overrides` are parameters by name; `folder` has the file and what it includes, if it is not the conf folder.
         """
         now = self._clock.now()
-        occasion = occasion or self.occasion(f"{now:%Y%m%dT%H%M%S}-{os.urandom(3).hex()}", now)
+        occasion = occasion or self.occasion(new_run_id(now), now)
         folder = folder or ConfFolder(self.settings.folder_of(path))
         loaded = Loaded(path=path, occasion=occasion)
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
@@ -183,11 +182,6 @@ def _clear_away(left: Iterable[tuple[Path | None, Path]]) -> None:
             if workspace is not None:
                 remove(workspace)
             journal_.unlink(missing_ok=True)
-
-
-def new_run_id(at: datetime) -> str:
-    """An id for a run that is decided on at this moment: ids sort by it."""
-    return f"{at:%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
 
 
 @dataclass(frozen=True, slots=True)

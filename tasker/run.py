@@ -5,6 +5,7 @@ Not to be confused with `pipeline`, the plan that a run carries out, nor with `f
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -21,6 +22,8 @@ _HOOK_SHARE = 0.25
 """The part of the grace period that each phase of hooks has in any case."""
 _HOOK_LEAST_S = 1.0
 """Seconds that it has however short the grace period is."""
+_RANDOM_BYTES = 8
+"""Of an id: thousands of runs are decided on in one second, and no two of them, ever, are to have the same one."""
 
 
 def hooks_have_s(grace_s: float) -> float:
@@ -36,6 +39,11 @@ def hooks_end_s(grace_s: float) -> float:
 def longest_stop_s(grace_s: float) -> float:
     """Seconds in which a run that is asked to stop has ended: its steps, `on_failure` and `finally`, at their worst."""
     return grace_s + 2 * (hooks_have_s(grace_s) + hooks_end_s(grace_s))
+
+
+def new_run_id(at: datetime) -> str:
+    """An id for a run that is decided on at this moment: ids sort by it, to the second."""
+    return f"{at:%Y%m%dT%H%M%S}-{os.urandom(_RANDOM_BYTES).hex()}"
 
 
 class Status(StrEnum):
