@@ -1,7 +1,7 @@
 """`make bench`: tasker beside its peers, and its daemon beside the machine, in one run, as one table of ratios.
 
-With a number of pipelines (`make bench SCALE=5000`) it measures instead how many runs a minute the daemon carries out;
-that takes seven minutes.
+With a number of pipelines (`make bench SCALE=5000`) it has instead so many due each minute, for five minutes; in all
+that takes ten.
 
 Trust the ratios and not the milliseconds: everything that is compared ran side by side on the same machine.
 The interpreter is the venv's own, never a shim of a version manager, which would cost more than what is measured.
