@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64encode
 from dataclasses import dataclass
 from itertools import takewhile
@@ -179,13 +180,22 @@ def escaped(where: str, data: bytes | str) -> list[Found]:
 def escaped_to_disk(folder: Path) -> list[Found]:
     """The canaries in the files beneath a folder, but for those that are where they were planted."""
     planted = (folder / "secrets", folder / "tasks")
-    files = [path for path in folder.rglob("*") if path.is_file() and not any(map(path.is_relative_to, planted))]
-    return [found for path in files for found in escaped(str(path), path.read_bytes())]
+    # Not by `rglob`, which a folder that goes meanwhile ends.
+    there = [Path(root, name) for root, _, names in os.walk(folder) for name in names]
+    files = [path for path in there if path.is_file() and not any(map(path.is_relative_to, planted))]
+    return [found for path in files for found in _in_file(path)]
 
 
 def escaped_to_processes(session: set[int]) -> list[Found]:
     """The canaries in what everybody may see of processes."""
     return [found for pid in session for name in ("environ", "cmdline", "comm") for found in _in_process(pid, name)]
+
+
+def _in_file(path: Path) -> list[Found]:
+    try:
+        return escaped(str(path), path.read_bytes())
+    except FileNotFoundError:  # a journal, or a workspace, whose run has just ended
+        return []
 
 
 def _in_process(pid: int, name: str) -> list[Found]:
