@@ -6,15 +6,19 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test crash check format lock bench build clean
+.PHONY: help setup demo demo-database test crash check format lock bench build clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(BIN)/.installed ## make .venv with everything in it, as pinned
 
 demo: setup ## scan a real code base for lineage, in seven steps
 	@$(BIN)/tasker once --log-format console conf.d/lineage.conf
+
+demo-database: setup ## scan LedgerSMB's database; needs Debian's packages, and root the first time
+	@tests/support/install_postgres.sh
+	@PYTHONPATH=tests $(BIN)/python -m support.ledgersmb
 
 test: setup ## run every test
 	@tests/support/install_postgres.sh

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from support import ledgersmb
 from support.postgres import Server
 from support.tasks import make, module
 
@@ -320,6 +321,41 @@ def test_what_is_shown_of_a_database_is_where_it_is(url: str, scan: Scan) -> Non
     outputs, _ = scan(url, password="hunter2")
     assert "database    postgresql://tasker@/scanned\n" in outputs["summary"]
     assert "hunter2" not in str(outputs)
+
+
+# A database that no one here wrote
+
+
+@pytest.fixture(scope="module")
+def ledgersmb_url(postgres_server: Server) -> Iterator[str]:
+    reason = ledgersmb.missing()
+    if reason:
+        pytest.skip(reason)
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute("create database ledgersmb")
+        connection.execute("create role outsider login")
+    ledgersmb.load(postgres_server.database("ledgersmb"))
+    yield postgres_server.database("ledgersmb")
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute("drop database ledgersmb with (force)")
+        connection.execute("drop role outsider, scanner")
+
+
+def test_ledgersmb_is_read_whole_and_every_view_traced(ledgersmb_url: str, scan: Scan) -> None:
+    outputs, records = scan(as_role(ledgersmb_url, "scanner"))
+    with psycopg.connect(ledgersmb_url) as connection:
+        read = {tuple(row) for row in connection.execute(COLUMNS_READ)}
+        (keys,) = connection.execute("select count(*) from pg_constraint where contype = 'f'").fetchone() or (0,)
+    assert (outputs["tables"], outputs["views"], outputs["columns"]) == (166, 16, 1112)
+    assert (outputs["foreign_keys"], outputs["views_failed"], outputs["untraced"]) == (keys, 0, 0)
+    sources = {(each["view"], each["from_table"], each["from_column"]) for each in of(records, "edge")}
+    assert {each for each in sources if not each[1].startswith("pg_catalog.")} <= read
+    assert len(sources) > 100
+
+
+def test_a_role_without_rights_sees_six_of_ledgersmb_which_is_a_failure(ledgersmb_url: str, scan: Scan) -> None:
+    with pytest.raises(DatabaseError, match="may read 6 of 182 relations"):
+        scan(as_role(ledgersmb_url, "outsider"))
 
 
 # SQLite
