@@ -24,6 +24,7 @@ WORD_ROW = re.compile(r"^\| ([a-z ]+) \|", re.MULTILINE)
 PINNED = re.compile(r"^([a-z0-9-]+)==", re.MULTILINE)
 
 HEAVY = {
+    "apprise",
     "apscheduler",
     "asyncio",
     "click",
@@ -37,6 +38,7 @@ HEAVY = {
     "prometheus_client",
     "pyparsing",
     "rich",
+    "sqlalchemy",
     "sqlglot",
     "structlog",
     "waitress",
