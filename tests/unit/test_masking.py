@@ -204,5 +204,5 @@ def test_a_secret_as_large_as_may_be_costs_little_to_look_for(lines: int) -> Non
     for number in range(200):
         masker.mask(f"an ordinary line number {number} of some length, with a path=/data/crm/orders.csv and rows=12345")
     ended = process_time()
-    assert made - began < 3.0
+    assert made - began < 4.0
     assert (ended - made) / 200 < 0.002
