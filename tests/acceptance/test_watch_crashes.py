@@ -172,8 +172,10 @@ def test_what_a_step_has_left_in_a_session_of_its_own_is_ended_by_the_next_daemo
     assert eventually(lambda: bool(processes_with(mark)))
     below = linux.descendants(first.process.pid)
     runs = [pid for pid in below if pid not in processes_with(mark)]
-    for pid in (first.process.pid, *runs):
-        linux.send(pid, signal.SIGKILL)
+    # All at once: none is to have the time to act on the death of another.
+    for signum in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in (first.process.pid, *runs):
+            linux.send(pid, signum)
     first.end()
     left = processes_with(mark)
 
