@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from tasker.facts import Level, config_loaded
 from tasker.logs import JsonLog, Output
 from tasker.run import Status
-from tasker.stop import StopRequest
-from tasker.supervision import heeded_signals
+from tasker.running.stop import StopRequest
+from tasker.running.supervision import heeded_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,10 +20,10 @@ from tasker.folder import ConfFolder
 from tasker.nearest import nearest
 from tasker.registry import registry
 from tasker.run import new_run_id
-from tasker.runner import Occasion, Runner
+from tasker.running.runner import Occasion, Runner
+from tasker.running.workspace import TEMPORARY, workspace
 from tasker.secrets_folder import SecretsFolder
 from tasker.validation import validate
-from tasker.workspace import TEMPORARY, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from tasker.facts import Fact
     from tasker.pipeline import Pipeline, Schedule
     from tasker.run import Run, StepRun
+    from tasker.running.stop import StopRequest
     from tasker.settings import Settings
-    from tasker.stop import StopRequest
     from tasker.variables import Variables
 
 PARAMS = "params"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tasker.errors import InvalidFileError
 from tasker.project import Project
+from tasker.running.supervision import forked, supervised
 from tasker.settings import Settings
-from tasker.supervision import forked, supervised
 
 if TYPE_CHECKING:
     import os

@@ -15,7 +15,7 @@ from tasker.cli import options
 from tasker.cli.files import named_files
 from tasker.duplicates import duplicates
 from tasker.durations import format_duration
-from tasker.timetable import Timetable
+from tasker.scheduling.timetable import Timetable
 
 if TYPE_CHECKING:
     import argparse

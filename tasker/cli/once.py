@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _supervised(runs: Callable[[], int], workspaces: list[Path]) -> int:
     """Have the runs in a process of their own; what they raise is told there, and comes to the same exit status."""
     from tasker.cli.boundary import caught  # noqa: PLC0415 - a dry run needs neither
-    from tasker.supervision import supervised  # noqa: PLC0415
+    from tasker.running.supervision import supervised  # noqa: PLC0415
 
     return supervised(lambda: caught(runs), workspaces)
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from tasker.daemon import Watching
-    from tasker.daemon_state import DaemonState
+    from tasker.daemon.loop import Watching
     from tasker.facts import Fact
     from tasker.logs import QueuedOutput
-    from tasker.metrics import Metrics
+    from tasker.monitoring.metrics import Metrics
+    from tasker.monitoring.state import DaemonState
 
 _LAST_LINES_S = 5.0
 """Seconds that whoever reads the log gets, at the end, to read the rest of it."""
@@ -47,7 +47,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Watch until a signal asks to stop; the exit status."""
-    from tasker.daemon import Daemon  # noqa: PLC0415 - `tasker --help` needs none of it
+    from tasker.daemon.loop import Daemon  # noqa: PLC0415 - `tasker --help` needs none of it
 
     watching = _watching(arguments)
     with ExitStack() as closing:
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _watching(arguments: argparse.Namespace) -> Watching:
     """What the options say of the daemon. Raises `UsageError`."""
-    from tasker.daemon import Watching  # noqa: PLC0415
+    from tasker.daemon.loop import Watching  # noqa: PLC0415
     from tasker.history import Retention  # noqa: PLC0415
 
     folder = Path(arguments.folder)
@@ -101,14 +101,14 @@ def _log(
 
 
 def _metrics() -> Metrics:
-    from tasker.metrics import Metrics  # noqa: PLC0415 - only where somebody can ask for them
+    from tasker.monitoring.metrics import Metrics  # noqa: PLC0415 - only where somebody can ask for them
 
     return Metrics()
 
 
 def _answer(state: Callable[[], DaemonState], metrics: Metrics, address: tuple[str, int], closing: ExitStack) -> str:
     """Answer probes until the end; where."""
-    from tasker.probes import Probes, shown  # noqa: PLC0415 - only where somebody asks
+    from tasker.monitoring.probes import Probes, shown  # noqa: PLC0415 - only where somebody asks
 
     probes = closing.enter_context(Probes(*address, state, metrics))
     return shown(*probes.address)

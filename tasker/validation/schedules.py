@@ -58,7 +58,7 @@ def read_schedule(value: Value, now: datetime, findings: Findings) -> Schedule |
 
 
 def _zone(value: Value | None, name: str, findings: Findings) -> ZoneInfo:
-    from tasker.cron import UnknownTimezoneError, timezone  # noqa: PLC0415 - only files with a schedule pay for it
+    from tasker.scheduling.cron import UnknownTimezoneError, timezone  # noqa: PLC0415 - only files with a schedule pay for it
 
     try:
         return timezone(name)
@@ -69,7 +69,7 @@ def _zone(value: Value | None, name: str, findings: Findings) -> ZoneInfo:
 
 
 def _check(expression: Scalar, zone: ZoneInfo, now: datetime, findings: Findings) -> None:
-    from tasker.cron import Cron, CronError  # noqa: PLC0415 - only files with a schedule pay for it
+    from tasker.scheduling.cron import Cron, CronError  # noqa: PLC0415 - only files with a schedule pay for it
 
     try:
         cron = Cron.parse(expression.text)

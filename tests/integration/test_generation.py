@@ -16,7 +16,7 @@ from support.generations import SLOT, Listener
 from tasker import linux
 from tasker.facts import Event
 from tasker.journal import read
-from tasker.messages import Bounds, Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
+from tasker.launching.messages import Bounds, Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
 from tasker.run import Status, StepRun
 
 TASKS = """
@@ -125,14 +125,15 @@ def test_a_run_imports_nothing_for_a_schedule_that_the_launcher_has_not_imported
 
         class Modules(Task):
             def run(self):
-                return {"found": [each for each in sys.modules if each in {"tasker.cron", "cronsim", "zoneinfo"}]}
+                looked_for = {"tasker.scheduling.cron", "cronsim", "zoneinfo"}
+                return {"found": [each for each in sys.modules if each in looked_for]}
         """
     write(folder / "tasks" / "modules.py", task)
     conf(folder, "tasks = [{ name = modules }]")
     with Listener(folder) as listener:
         listener.order(listener.version("a.conf"))
         told = listener.until_fact(Event.STEP_SUCCEEDED)
-    assert sorted(told.details["outputs"]["found"]) == ["cronsim", "tasker.cron", "zoneinfo"]
+    assert sorted(told.details["outputs"]["found"]) == ["cronsim", "tasker.scheduling.cron", "zoneinfo"]
 
 
 def test_a_launcher_that_is_not_needed_any_more_does_not_go_on_importing(folder: Path) -> None:

@@ -19,12 +19,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tasker.clock import Clock
-from tasker.daemon_state import DaemonState
 from tasker.facts import Event, Fact
 from tasker.faults import Fault, Place
-from tasker.metrics import Metrics
-from tasker.pipeline import Schedule
-from tasker.probes import (
+from tasker.monitoring.metrics import Metrics
+from tasker.monitoring.probes import (
     FRESH_S,
     LARGEST_BODY,
     LARGEST_HEAD,
@@ -36,6 +34,8 @@ from tasker.probes import (
     Probes,
     shown,
 )
+from tasker.monitoring.state import DaemonState
+from tasker.pipeline import Schedule
 
 LIMIT_S = 20
 NOW = datetime(2026, 11, 22, 2, 15, tzinfo=UTC)

@@ -15,7 +15,7 @@ import pytest
 from support.configmap import ConfigMap
 from support.watching import Watching, watching
 
-from tasker.watcher import Pace
+from tasker.watching.watcher import Pace
 
 ONLY_INOTIFY = Pace(check_s=3600, sweep_s=3600)
 """What is told by looking or by time going by would hide what inotify does not tell."""
@@ -310,7 +310,7 @@ def test_more_events_than_the_kernel_keeps_leave_the_watch_whole(conf: Path, tas
 WITHIN_LIMITS = """
 import sys, threading
 from pathlib import Path
-from tasker.watcher import Pace, Watcher
+from tasker.watching.watcher import Pace, Watcher
 
 conf = Path(sys.argv[1])
 told, calls = threading.Semaphore(0), threading.Semaphore(0)

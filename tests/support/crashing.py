@@ -27,8 +27,8 @@ from typing import Any
 from support.command import TASKER, eventually, processes_with
 
 from tasker import linux
+from tasker.daemon.recovery import MOST_RESUMPTIONS
 from tasker.history import ACTIVE, History, HistoryError, RunRecord, RunStatus, SlotRecord, UnfitError
-from tasker.recovery import MOST_RESUMPTIONS
 from tasker.run import Outcome
 
 SETTLING_S = 60.0

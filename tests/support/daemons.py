@@ -230,7 +230,7 @@ def slowness() -> float:
 
 def _starting_s() -> float:
     began = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import tasker.launcher"], check=True)
+    subprocess.run([sys.executable, "-c", "import tasker.launching.launcher"], check=True)
     return time.monotonic() - began
 
 

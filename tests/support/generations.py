@@ -8,15 +8,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from tasker.generation import Generation
-from tasker.messages import Bounds, Candidate, Gone, Message, RunEnded, RunOrder, Told, Validated, ValidationEnded
+from tasker.launching.generation import Generation
+from tasker.launching.messages import (
+    Bounds,
+    Candidate,
+    Gone,
+    Message,
+    RunEnded,
+    RunOrder,
+    Told,
+    Validated,
+    ValidationEnded,
+)
 from tasker.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tasker.facts import Fact
-    from tasker.versions import Version
+    from tasker.launching.versions import Version
 
 LIMIT_S = 30
 """Seconds after which a message that does not come is a failed test."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from tasker.daemon.reloading import InForce, Reloading
 from tasker.faults import Fault, Place
-from tasker.generation import Generation
-from tasker.messages import Candidate, Ready, Validated, ValidationEnded
-from tasker.reloading import InForce, Reloading
-from tasker.snapshot import Snapshot
-from tasker.survey import Survey
-from tasker.versions import Version
+from tasker.launching.generation import Generation
+from tasker.launching.messages import Candidate, Ready, Validated, ValidationEnded
+from tasker.launching.snapshot import Snapshot
+from tasker.launching.versions import Version
+from tasker.watching.survey import Survey
 
 ROOT = Path("/project/conf.d")
 CODE = "/project/tasks/says.py"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tasker import Task, TaskRegistry
 from tasker.pipeline import Pipeline, Step
-from tasker.runner import Occasion, Runner
-from tasker.stop import StopRequest
+from tasker.running.runner import Occasion, Runner
+from tasker.running.stop import StopRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,8 +14,8 @@ from functools import partial
 
 from tasker.pipeline import Overlap, Schedule
 from tasker.run import Outcome, Slot
-from tasker.scheduler import MOST_QUEUED, ON_TIME, Claim, Decision, Scheduler, Settle, Start, Stop
-from tasker.timetable import Timetable
+from tasker.scheduling.scheduler import MOST_QUEUED, ON_TIME, Claim, Decision, Scheduler, Settle, Start, Stop
+from tasker.scheduling.timetable import Timetable
 
 INSTANT = timedelta(microseconds=1)
 

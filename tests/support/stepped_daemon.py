@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tasker.clock import Clock
-from tasker.daemon import Daemon, Watching
+from tasker.daemon.loop import Daemon, Watching
 from tasker.logs import JsonLog, Output
 from tasker.settings import Settings
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tasker.survey import changes, survey
-from tasker.watcher import Watcher
+from tasker.watching.survey import changes, survey
+from tasker.watching.watcher import Watcher
 
 PATIENCE_S = 20.0
 """How long a busy machine may take for what usually takes a moment."""

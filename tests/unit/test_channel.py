@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasker import channel
-from tasker.channel import LARGEST_MESSAGE, Outbox, Receiver, Sender, TooLargeError
+from tasker.running import channel
+from tasker.running.channel import LARGEST_MESSAGE, Outbox, Receiver, Sender, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

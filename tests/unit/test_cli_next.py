@@ -9,7 +9,7 @@ import pytest
 
 from tasker.cli.next import clock_change, slots
 from tasker.pipeline import Pipeline, Schedule
-from tasker.timetable import Timetable
+from tasker.scheduling.timetable import Timetable
 
 
 def notes(cron: str, after: datetime, *, zone: str = "Europe/Berlin", count: int = 4) -> list[str]:

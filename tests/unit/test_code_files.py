@@ -7,8 +7,8 @@ from pathlib import Path
 from support.command import write
 
 from tasker import Task
-from tasker.code_files import code_files
 from tasker.discovery import Catalogue
+from tasker.launching.code_files import code_files
 from tasker.registry import registry
 
 USER = """

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasker.course import Course
-from tasker.order import Pass
 from tasker.pipeline import OnFailure, Phase, Pipeline, Step
 from tasker.run import Status, StepRun
+from tasker.running.course import Course
+from tasker.running.order import Pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

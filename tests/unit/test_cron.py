@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasker.cron import Cron, CronError, UnknownTimezoneError, timezone
+from tasker.scheduling.cron import Cron, CronError, UnknownTimezoneError, timezone
 
 SYDNEY = ZoneInfo("Australia/Sydney")
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.debian_cron import Expression, Stretch, around, clock_changes, expressions
 
-from tasker.cron import Cron
+from tasker.scheduling.cron import Cron
 
 ZONES = (
     "Australia/Sydney",

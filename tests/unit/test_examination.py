@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tasker.examination import Batch, Examination
-from tasker.messages import Bounds, Candidate
+from tasker.launching.examination import Batch, Examination
+from tasker.launching.messages import Bounds, Candidate
 
 BOUNDS = Bounds(hurried_s=1, validating_s=2)
 

@@ -117,7 +117,7 @@ def test_start_up_loads_nothing_heavy(program: str) -> None:
 
 
 def test_a_daemon_that_answers_nobody_loads_no_server() -> None:
-    assert not {"prometheus_client", "waitress"} & modules_loaded_by("import tasker.daemon, tasker.cli.watch")
+    assert not {"prometheus_client", "waitress"} & modules_loaded_by("import tasker.daemon.loop, tasker.cli.watch")
 
 
 def test_who_asks_for_the_version_pays_for_no_command() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasker.lines import LONGEST_LINE, Lines
+from tasker.running.lines import LONGEST_LINE, Lines
 
 
 def fed(*pieces: bytes) -> list[str]:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tasker.lines import LONGEST_LINE, Lines
 from tasker.masking import Masker
+from tasker.running.lines import LONGEST_LINE, Lines
 from tasker.secrets_folder import SecretsFolder
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from tasker.daemon_state import DaemonState
-from tasker.exposition import exposition
 from tasker.facts import Event, Fact
 from tasker.faults import Fault, Place
-from tasker.metrics import MOST, OTHERS, Metrics
+from tasker.monitoring.exposition import exposition
+from tasker.monitoring.metrics import MOST, OTHERS, Metrics
+from tasker.monitoring.state import DaemonState
 from tasker.pipeline import Schedule
 from tasker.run import Status
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasker.mounts import file_system, is_remote, mount_table
+from tasker.watching.mounts import file_system, is_remote, mount_table
 
 TABLE = """\
 22 27 0:21 / /proc rw,relatime - proc proc rw

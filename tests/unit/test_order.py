@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from support.values import output, value
 
 from tasker.masking import Masker
-from tasker.order import Order, Pass
 from tasker.pipeline import LateArgument, OnFailure, Step
 from tasker.references import outputs_read
 from tasker.run import Status, StepRun
+from tasker.running.order import Order, Pass
 
 ENDED = [Status.SUCCEEDED, Status.FAILED, Status.INTERRUPTED]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasker.overdue import LONGEST_WAIT, TOLERANCE, Expectation, Standing
+from tasker.monitoring.overdue import LONGEST_WAIT, TOLERANCE, Expectation, Standing
 from tasker.pipeline import Schedule
-from tasker.timetable import Timetable
+from tasker.scheduling.timetable import Timetable
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SINCE = datetime(2026, 11, 20, 12, tzinfo=UTC)

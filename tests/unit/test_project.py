@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tasker.launching.snapshot import Snapshot, SnapshotFolder
 from tasker.project import Project
 from tasker.settings import Settings
-from tasker.snapshot import Snapshot, SnapshotFolder
 
 SLOT = datetime(2026, 11, 22, 2, 15, tzinfo=UTC)
 TEXT = "tasks = [{ name = shell_script, args { command = ${RUN_ID}${RUN_TIME}${WORKSPACE}${TODAY} } }]"

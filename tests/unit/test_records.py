@@ -11,7 +11,7 @@ import pytest
 
 from tasker.facts import Fact, Level
 from tasker.faults import Fault, Place, Severity
-from tasker.messages import (
+from tasker.launching.messages import (
     Begin,
     Bounds,
     Candidate,
@@ -27,12 +27,12 @@ from tasker.messages import (
     packed,
     unpacked,
 )
+from tasker.launching.snapshot import Snapshot
+from tasker.launching.versions import Version
 from tasker.pipeline import Catchup, Overlap, Resume, Schedule
 from tasker.records import from_json, to_json
 from tasker.run import Status, StepRun
 from tasker.settings import Settings
-from tasker.snapshot import Snapshot
-from tasker.versions import Version
 
 SLOT = datetime(2026, 11, 22, 2, 15, tzinfo=UTC)
 SNAPSHOT = Snapshot(path="conf.d/a.conf", folder="conf.d", files={"a.conf": "é\ud800", "_b.conf": ""})

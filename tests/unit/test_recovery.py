@@ -16,13 +16,7 @@ import pytest
 from support.command import eventually
 from support.histories import NOON, claim, fact, opened, whole_run
 
-from tasker.facts import Event, Fact
-from tasker.faults import Place
-from tasker.history import History, RunRecord, RunStatus
-from tasker.journal import Journal
-from tasker.pipeline import Catchup, Overlap, Resume, Schedule
-from tasker.records import to_json
-from tasker.recovery import (
+from tasker.daemon.recovery import (
     MARK,
     MOST_RESUMPTIONS,
     PLACE,
@@ -33,9 +27,15 @@ from tasker.recovery import (
     recover,
     remembered,
 )
+from tasker.facts import Event, Fact
+from tasker.faults import Place
+from tasker.history import History, RunRecord, RunStatus
+from tasker.journal import Journal
+from tasker.launching.snapshot import Snapshot
+from tasker.launching.versions import Version
+from tasker.pipeline import Catchup, Overlap, Resume, Schedule
+from tasker.records import to_json
 from tasker.run import Outcome
-from tasker.snapshot import Snapshot
-from tasker.versions import Version
 
 SNAPSHOT = Snapshot(path="conf.d/crm.conf", folder="conf.d", files={"crm.conf": ""})
 VERSION = Version(

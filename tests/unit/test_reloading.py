@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.reloads import CODE, ROOT, Disk, FakeGeneration, snapshot
 
-from tasker.reloading import exchanged
+from tasker.daemon.reloading import exchanged
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from tasker.pipeline import Catchup, Overlap, Schedule
 from tasker.run import Outcome, Slot
-from tasker.scheduler import MOST_QUEUED, Claim, Decision, Scheduler, Settle, Start, Stop
+from tasker.scheduling.scheduler import MOST_QUEUED, Claim, Decision, Scheduler, Settle, Start, Stop
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

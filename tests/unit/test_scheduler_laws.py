@@ -12,7 +12,7 @@ from support.scheduling import INSTANT, World
 
 from tasker.pipeline import Catchup, Overlap, Schedule
 from tasker.run import Slot
-from tasker.timetable import Timetable
+from tasker.scheduling.timetable import Timetable
 
 STARTS = (
     datetime(2026, 11, 22, 11, 59, 30, tzinfo=UTC),

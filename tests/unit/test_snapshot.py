@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasker.folder import ConfFolder
-from tasker.snapshot import RecordingFolder, Snapshot, SnapshotFolder
+from tasker.launching.snapshot import RecordingFolder, Snapshot, SnapshotFolder
 
 SNAPSHOT = Snapshot(path="conf.d/a.conf", folder="conf.d", files={"a.conf": "a = é", "sub/b.conf": ""})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from contextlib import closing
 
-from tasker.stop import StopRequest
+from tasker.running.stop import StopRequest
 
 
 def test_a_signal_that_comes_twice_at_once_is_one_request() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.configmap import ConfigMap
 
-from tasker.survey import MOST_READ, Survey, changes, survey
+from tasker.watching.survey import MOST_READ, Survey, changes, survey
 
 LATER_NS = 10_000_000_000
 

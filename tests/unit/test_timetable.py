@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasker.pipeline import Schedule
-from tasker.timetable import Timetable
+from tasker.scheduling.timetable import Timetable
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

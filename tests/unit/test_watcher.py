@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.watching import watching
 
-from tasker.watcher import Hints, Pace, Watcher
+from tasker.watching.watcher import Hints, Pace, Watcher
 
 PACE = Pace(quiet_s=0.05, longest_s=0.3)
 

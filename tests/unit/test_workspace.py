@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasker import WORKSPACE_MARKER
-from tasker.workspace import TEMPORARY, WorkspaceError, workspace
+from tasker.running.workspace import TEMPORARY, WorkspaceError, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

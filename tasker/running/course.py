@@ -7,16 +7,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tasker.durations import format_duration
-from tasker.order import Order
 from tasker.pipeline import Phase
 from tasker.run import Status, StepRun
+from tasker.running.order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tasker.order import Pass
     from tasker.pipeline import Pipeline, Step
     from tasker.references import Known
+    from tasker.running.order import Pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

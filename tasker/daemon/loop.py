@@ -16,34 +16,34 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from tasker import history, linux
-from tasker.alarm import Alarm
 from tasker.clock import Clock
-from tasker.daemon_state import DaemonState
-from tasker.deployment import Deployment
-from tasker.dispatch import Dispatch
+from tasker.daemon.deployment import Deployment
+from tasker.daemon.dispatch import Dispatch
+from tasker.daemon.inbox import Inbox
+from tasker.daemon.recovery import MARK, PLACE, Left, end_leftovers, end_leftovers_of, remembered
+from tasker.daemon.reloading import Reloading
 from tasker.errors import TaskerError
 from tasker.facts import Event, Fact, Level
-from tasker.generation import Generation
 from tasker.history import Recorder, Retention, this_daemon
-from tasker.inbox import Inbox
-from tasker.messages import Bounds, Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
-from tasker.process import death
-from tasker.recovery import MARK, PLACE, Left, end_leftovers, end_leftovers_of, remembered
-from tasker.reloading import Reloading
+from tasker.launching.generation import Generation
+from tasker.launching.messages import Bounds, Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
+from tasker.monitoring.state import DaemonState
 from tasker.run import longest_stop_s
-from tasker.scheduler import Scheduler
-from tasker.stop import Echoes
-from tasker.survey import Survey, survey
-from tasker.watcher import Watcher
+from tasker.running.process import death
+from tasker.running.stop import Echoes
+from tasker.scheduling.alarm import Alarm
+from tasker.scheduling.scheduler import Scheduler
+from tasker.watching.survey import Survey, survey
+from tasker.watching.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from tasker.daemon.recovery import Memory
     from tasker.history import HistoryReplaced, Orphan
-    from tasker.messages import Message
-    from tasker.metrics import Metrics
-    from tasker.recovery import Memory
+    from tasker.launching.messages import Message
+    from tasker.monitoring.metrics import Metrics
     from tasker.settings import Settings
 
 _TURN_S = 1.0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from tasker.timetable import Timetable
+    from tasker.scheduling.timetable import Timetable
 
 _MOMENT = ""
 """The id of the alarm that is of no pipeline; no pipeline has an empty name."""

@@ -22,13 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasker import linux
-from tasker.channel import Receiver, Sender
-from tasker.code_files import code_files
 from tasker.discovery import Catalogue
-from tasker.examination import Examination
-from tasker.execution import execute
 from tasker.foreground import stopped_by_signals
-from tasker.messages import (
+from tasker.launching.code_files import code_files
+from tasker.launching.examination import Examination
+from tasker.launching.execution import execute
+from tasker.launching.messages import (
     LARGEST,
     Begin,
     Broken,
@@ -43,20 +42,21 @@ from tasker.messages import (
     packed,
     unpacked,
 )
-from tasker.process import Leftovers, signals_blocked
+from tasker.launching.snapshot import Snapshot, SnapshotFolder
 from tasker.project import Project
 from tasker.registry import registry
 from tasker.run import longest_stop_s
+from tasker.running.channel import Receiver, Sender
+from tasker.running.process import Leftovers, signals_blocked
+from tasker.running.supervision import begun
+from tasker.running.workspace import remove
 from tasker.signature import BrokenSignatureError, signature
-from tasker.snapshot import Snapshot, SnapshotFolder
-from tasker.supervision import begun
-from tasker.workspace import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tasker.examination import Batch
-    from tasker.stop import StopRequest
+    from tasker.launching.examination import Batch
+    from tasker.running.stop import StopRequest
 
 _EXAMINERS = min(4, os.cpu_count() or 1)
 """Processes that one validation has at once."""

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from tasker.conf_files import is_pipeline
 from tasker.duplicates import duplicates
-from tasker.messages import Candidate, Ready, Validated, ValidationEnded
-from tasker.survey import changes
+from tasker.launching.messages import Candidate, Ready, Validated, ValidationEnded
+from tasker.watching.survey import changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from tasker.faults import Fault
-    from tasker.generation import Generation
-    from tasker.messages import Message
-    from tasker.snapshot import Snapshot
-    from tasker.survey import Survey
-    from tasker.versions import Version
+    from tasker.launching.generation import Generation
+    from tasker.launching.messages import Message
+    from tasker.launching.snapshot import Snapshot
+    from tasker.launching.versions import Version
+    from tasker.watching.survey import Survey
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from tasker.daemon.recovery import MOST_RESUMPTIONS, Left, Plan, clear_away, recover
 from tasker.facts import Event, Fact, Level, config_invalid
 from tasker.history import Claim, Claimed, RunRecord, RunStatus
-from tasker.messages import RunOrder
+from tasker.launching.messages import RunOrder
 from tasker.pipeline import Resume
-from tasker.recovery import MOST_RESUMPTIONS, Left, Plan, clear_away, recover
 from tasker.run import Outcome, Slot, new_run_id
-from tasker.scheduler import Settle, Start, Stop
-from tasker.workspace import remove
+from tasker.running.workspace import remove
+from tasker.scheduling.scheduler import Settle, Start, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tasker.clock import Clock
-    from tasker.generation import Generation
+    from tasker.daemon.recovery import Recovered
+    from tasker.daemon.reloading import Reloading
     from tasker.history import History, Recorder
-    from tasker.messages import Refused, RunBegan, RunEnded
-    from tasker.recovery import Recovered
-    from tasker.reloading import Reloading
+    from tasker.launching.generation import Generation
+    from tasker.launching.messages import Refused, RunBegan, RunEnded
+    from tasker.launching.snapshot import Snapshot
     from tasker.run import StepRun
-    from tasker.scheduler import Decision, Scheduler
-    from tasker.snapshot import Snapshot
+    from tasker.scheduling.scheduler import Decision, Scheduler
 
 _UNTOLD = "its process ended without telling how"
 _SLOT_EVENTS = {Outcome.WAITING: (Event.SLOT_DUE, Level.INFO), Outcome.MISSED: (Event.SLOT_MISSED, Level.WARNING)}

@@ -10,22 +10,22 @@ from tasker.facts import Event, Fact, config_invalid, config_loaded
 from tasker.history import PipelineRecord
 from tasker.pipeline import Schedule
 from tasker.records import from_json, to_json
-from tasker.timetable import Timetable
+from tasker.scheduling.timetable import Timetable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-    from tasker.alarm import Alarm
     from tasker.clock import Clock
-    from tasker.dispatch import Dispatch
+    from tasker.daemon.dispatch import Dispatch
+    from tasker.daemon.recovery import Remembered
+    from tasker.daemon.reloading import InForce
     from tasker.faults import Fault
     from tasker.history import Recorder
-    from tasker.metrics import Metrics
-    from tasker.recovery import Remembered
-    from tasker.reloading import InForce
-    from tasker.scheduler import Scheduler
-    from tasker.versions import Version
+    from tasker.launching.versions import Version
+    from tasker.monitoring.metrics import Metrics
+    from tasker.scheduling.alarm import Alarm
+    from tasker.scheduling.scheduler import Scheduler
 
 _NO_SCHEDULE = "its file has no schedule any more"
 _NO_FILE = "its file is gone"

@@ -17,16 +17,16 @@ from tasker.clock import Clock
 from tasker.errors import TaskerError
 from tasker.foreground import exit_status
 from tasker.journal import Journal
-from tasker.messages import Broken, Refused, RunBegan, Told
-from tasker.snapshot import SnapshotFolder
-from tasker.stop import StopRequest
-from tasker.supervision import heeded_signals
+from tasker.launching.messages import Broken, Refused, RunBegan, Told
+from tasker.launching.snapshot import SnapshotFolder
+from tasker.running.stop import StopRequest
+from tasker.running.supervision import heeded_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tasker.facts import Fact
-    from tasker.messages import RunOrder
+    from tasker.launching.messages import RunOrder
     from tasker.project import Project
 
 REFUSED = 2

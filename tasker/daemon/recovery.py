@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from tasker import journal, linux
 from tasker.history import ACTIVE, RunStatus
+from tasker.launching.snapshot import Snapshot
 from tasker.pipeline import Catchup, Overlap, Resume
 from tasker.records import from_json
 from tasker.run import Outcome, Status
-from tasker.snapshot import Snapshot
-from tasker.workspace import remove
+from tasker.running.workspace import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tasker.history import History, Orphan, PipelineRecord, RunRecord
+    from tasker.launching.versions import Version
     from tasker.run import StepRun
-    from tasker.versions import Version
 
 MARK = "TASKER_DAEMON_ID"
 """The variable by which every process that a daemon has started, directly or not, is known as its own."""

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, Self
 from waitress import create_server
 
 from tasker.clock import Clock
-from tasker.daemon_state import DaemonState
 from tasker.errors import TaskerError
-from tasker.exposition import CONTENT_TYPE, exposition
+from tasker.monitoring.exposition import CONTENT_TYPE, exposition
+from tasker.monitoring.state import DaemonState
 from tasker.reports import report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from tasker.metrics import Metrics
+    from tasker.monitoring.metrics import Metrics
 
 __all__ = ["DaemonState", "ListenError", "Probes"]
 

@@ -13,20 +13,20 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tasker.channel import LARGEST_MESSAGE, TooLargeError
 from tasker.conversion import Mismatch, convert
 from tasker.document.values import Scalar
 from tasker.jsonable import jsonable, text
 from tasker.pipeline import LateArgument
 from tasker.references import Known, MissingOutputError, resolved
+from tasker.running.channel import LARGEST_MESSAGE, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from tasker.channel import Sender
     from tasker.masking import Masker
     from tasker.pipeline import Step
+    from tasker.running.channel import Sender
     from tasker.task import Context, Logger, Task
 
 OUTPUTS_LIMIT = 1024 * 1024

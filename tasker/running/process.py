@@ -10,7 +10,8 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
-from tasker import channel, linux
+from tasker import linux
+from tasker.running import channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

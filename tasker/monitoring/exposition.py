@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from tasker.metrics import MOST
+from tasker.monitoring.metrics import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from tasker.daemon_state import DaemonState
-    from tasker.metrics import Metrics, Tally
+    from tasker.monitoring.metrics import Metrics, Tally
+    from tasker.monitoring.state import DaemonState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HISTORY = "history"

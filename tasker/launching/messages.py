@@ -11,11 +11,11 @@ from typing import Any
 
 from tasker.facts import Fact
 from tasker.faults import Fault
+from tasker.launching.snapshot import Snapshot
+from tasker.launching.versions import Version
 from tasker.records import from_json, to_json
 from tasker.run import StepRun
 from tasker.settings import Settings
-from tasker.snapshot import Snapshot
-from tasker.versions import Version
 
 LARGEST = 32 * 1024 * 1024
 """Bytes that a message may have: the texts of one document, however many of their characters JSON has to escape."""

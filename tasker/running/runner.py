@@ -16,19 +16,19 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tasker.announcer import Announcer
-from tasker.attempt import Attempt, Verdict
 from tasker.clock import Clock
-from tasker.course import Course
 from tasker.durations import format_duration
 from tasker.facts import Event, Level
 from tasker.masking import Masker
-from tasker.order import Pass
 from tasker.pipeline import Phase
-from tasker.process import Leftovers
 from tasker.run import DEFAULT_GRACE_S, Run, Status, StepRun, hooks_end_s, hooks_have_s
+from tasker.running.announcer import Announcer
+from tasker.running.attempt import Attempt, Verdict
+from tasker.running.course import Course
+from tasker.running.order import Pass
+from tasker.running.process import Leftovers
+from tasker.running.worker import Job
 from tasker.task import Context
-from tasker.worker import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tasker.facts import Fact
     from tasker.pipeline import Pipeline, Step
     from tasker.registry import TaskRegistry
-    from tasker.stop import StopRequest
+    from tasker.running.stop import StopRequest
 
 _LEFTOVER_POLL_S = 0.05
 """Seconds between looks at what a step that is being ended has left behind: nothing tells when these end."""

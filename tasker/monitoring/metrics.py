@@ -15,9 +15,9 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from tasker.facts import Event
-from tasker.overdue import Expectation, Standing
+from tasker.monitoring.overdue import Expectation, Standing
 from tasker.run import Status
-from tasker.timetable import Timetable
+from tasker.scheduling.timetable import Timetable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from heapq import merge
 from itertools import groupby, islice, takewhile
 from typing import TYPE_CHECKING
 
-from tasker.cron import Cron, timezone
+from tasker.scheduling.cron import Cron, timezone
 
 if TYPE_CHECKING:
     from datetime import datetime

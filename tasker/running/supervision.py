@@ -13,8 +13,8 @@ import threading
 from typing import TYPE_CHECKING, NoReturn
 
 from tasker import linux
-from tasker.process import Leftovers, signals_blocked
-from tasker.workspace import remove
+from tasker.running.process import Leftovers, signals_blocked
+from tasker.running.workspace import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

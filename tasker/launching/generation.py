@@ -15,9 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tasker import linux
-from tasker.channel import Outbox, Receiver
 from tasker.facts import Event
-from tasker.messages import (
+from tasker.launching.messages import (
     LARGEST,
     Begin,
     Bounds,
@@ -39,12 +38,13 @@ from tasker.messages import (
     packed,
     unpacked,
 )
-from tasker.process import death
+from tasker.running.channel import Outbox, Receiver
+from tasker.running.process import death
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tasker.messages import Candidate, RunOrder
+    from tasker.launching.messages import Candidate, RunOrder
     from tasker.settings import Settings
 
 _PACKETS_AT_ONCE = 256
@@ -223,7 +223,7 @@ class Generation:
         """The launcher's process: what it and its runs print is no part of this one's standard output."""
         # As the daemon was started, so that what is found in the folder one is in is found by both or by neither.
         safe = [] if sys.path[:1] in ([""], [os.getcwd()]) else ["-P"]  # noqa: PTH109 - as it stands in sys.path
-        arguments = [sys.executable, *safe, "-m", "tasker.launcher", str(os.getpid()), str(down), str(up)]
+        arguments = [sys.executable, *safe, "-m", "tasker.launching.launcher", str(os.getpid()), str(down), str(up)]
         return subprocess.Popen(
             arguments, stdin=subprocess.DEVNULL, stdout=2, pass_fds=(down, up), start_new_session=True
         )

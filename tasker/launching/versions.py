@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tasker.faults import Place
+from tasker.launching.snapshot import Snapshot
 from tasker.pipeline import Resume, Schedule
-from tasker.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

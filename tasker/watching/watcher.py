@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from errno import EMFILE, ENOSPC
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from tasker.mounts import file_system, is_remote, mount_table
+from tasker.watching.mounts import file_system, is_remote, mount_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +84,7 @@ class Hints:
 
 
 def _inotify(folders: Sequence[str], hint: Callable[[], None]) -> Observation:
-    from tasker.inotify import Inotify  # noqa: PLC0415 - who polls needs no watchdog
+    from tasker.watching.inotify import Inotify  # noqa: PLC0415 - who polls needs no watchdog
 
     return Inotify(folders, hint)
 

@@ -13,21 +13,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasker.code_files import code_files
 from tasker.durations import format_duration
 from tasker.faults import Fault, Place
 from tasker.folder import ConfFolder
-from tasker.messages import Validated
-from tasker.process import death
-from tasker.snapshot import RecordingFolder, SnapshotFolder
-from tasker.versions import Version
+from tasker.launching.code_files import code_files
+from tasker.launching.messages import Validated
+from tasker.launching.snapshot import RecordingFolder, SnapshotFolder
+from tasker.launching.versions import Version
+from tasker.running.process import death
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tasker.messages import Bounds, Candidate
+    from tasker.launching.messages import Bounds, Candidate
+    from tasker.launching.snapshot import Snapshot
     from tasker.project import Loaded, Project
-    from tasker.snapshot import Snapshot
 
 _BATCH = 50
 """Files that one process looks at: enough that starting it costs nothing, few enough that its memory stays small."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from tasker.durations import format_duration
 from tasker.pipeline import Catchup, Overlap
 from tasker.run import Outcome, Slot
-from tasker.timetable import Timetable
+from tasker.scheduling.timetable import Timetable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

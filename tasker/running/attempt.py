@@ -8,9 +8,9 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tasker.lines import Lines
-from tasker.process import StepProcess, death
-from tasker.worker import Job, work
+from tasker.running.lines import Lines
+from tasker.running.process import StepProcess, death
+from tasker.running.worker import Job, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

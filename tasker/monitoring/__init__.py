@@ -1,0 +1,1 @@
+"""What the daemon tells whoever watches over it: probes, metrics, and which pipelines are overdue."""

@@ -1,0 +1,1 @@
+"""One run: its order, its processes, and the loop around them."""

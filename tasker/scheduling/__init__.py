@@ -1,0 +1,1 @@
+"""When pipelines are due, and what becomes of each slot."""

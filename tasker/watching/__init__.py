@@ -1,0 +1,1 @@
+"""What changes in the conf folder and the task folders, and how that is noticed."""
