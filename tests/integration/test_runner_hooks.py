@@ -168,7 +168,7 @@ def test_after_a_stop_hooks_run_at_once_when_the_steps_have_ended(tmp_path: Path
 
 
 def test_after_a_stop_a_hook_is_told_of_it(tmp_path: Path) -> None:
-    ended, *_ = stopped(tmp_path, telling(), step("waits"), on_failure=(tells(),))
+    ended, *_ = stopped(tmp_path, telling(), step("waits"), step("hands", needs=("waits",)), on_failure=(tells(),))
     assert ended.steps[-1].outputs["told"][:3] == ["interrupted", "waits", "interrupted by SIGTERM"]
 
 
