@@ -65,10 +65,10 @@ class Journal:
 
 
 def read(path: Path) -> Iterator[Fact]:
-    """The facts of a journal, without what is no whole line of it. None where there is no such file."""
+    """The facts of a journal, without what is no whole line of it. None where there is no file that can be read."""
     try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
+        lines = path.read_bytes().split(b"\n") if path.is_file() else ()
+    except OSError:
         return
     for line in lines:
         try:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import resource
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from support.histories import fact, whole_run
 
 from tasker.facts import Event
 from tasker.journal import Journal, read
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_what_matters_is_read_back_and_what_steps_print_is_not_kept(tmp_path: Path) -> None:
@@ -50,6 +48,16 @@ def test_a_line_that_is_none_of_ours_is_passed_over(tmp_path: Path) -> None:
 
 def test_a_journal_that_is_not_there_has_nothing(tmp_path: Path) -> None:
     assert [*read(tmp_path / "none")] == []
+
+
+def test_what_is_no_file_or_cannot_be_read_has_nothing(tmp_path: Path) -> None:
+    folder, pipe, circle, file = (tmp_path / name for name in ("folder", "pipe", "circle", "file"))
+    folder.mkdir()
+    os.mkfifo(pipe)
+    circle.symlink_to(circle)
+    file.write_text("{}\n")
+    unread = [folder, pipe, circle, file / "beneath", tmp_path / ("long" * 100), Path("/proc/self/mem")]
+    assert [fact for each in unread for fact in read(each)] == []
 
 
 def test_a_journal_goes_on_where_it_was(tmp_path: Path) -> None:
