@@ -4,7 +4,7 @@ Not to be confused with the log, which tells the same facts to whoever reads alo
 survives where a daemon does not.
 """
 
-from tasker.history.errors import DamagedError, HistoryError, UnfitError
+from tasker.history.errors import DamagedError, HeldError, HistoryError, RunIdTakenError, UnfitError
 from tasker.history.history import History
 from tasker.history.model import (
     ACTIVE,
@@ -39,6 +39,7 @@ __all__ = [
     "Claimed",
     "DaemonRecord",
     "DamagedError",
+    "HeldError",
     "History",
     "HistoryError",
     "HistoryEvicted",
@@ -52,6 +53,7 @@ __all__ = [
     "PipelineRecord",
     "Recorder",
     "Retention",
+    "RunIdTakenError",
     "RunRecord",
     "RunStatus",
     "SlotRecord",

@@ -153,7 +153,8 @@ class History:
     def claim(self, claims: Sequence[Claim]) -> list[Claimed]:
         """Claim slots, each for one daemon alone; answers in the order of the claims.
 
-        With the outcome `WAITING`, the run is there from then on, waiting.
+        With the outcome `WAITING`, the run is there from then on, waiting. Raises `RunIdTakenError` where another run
+        has the id of one, and claims nothing.
         """
         with self.transaction():
             return slots.claim(self._database, self._daemon, claims)

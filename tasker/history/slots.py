@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tasker.history import rows
 from tasker.history.database import clean
+from tasker.history.errors import RunIdTakenError
 from tasker.history.model import ACTIVE, Claim, Claimed, RunStatus, SlotRecord
 from tasker.history.times import moment, stamp
 from tasker.run import Outcome, Slot
@@ -23,15 +24,27 @@ _RUN = ("id", "pipeline", "slot", "revision", "snapshot_id", "status", "daemon",
 
 
 def claim(database: Database, me: DaemonRecord, claims: Sequence[Claim]) -> list[Claimed]:
-    """Claim slots; answers in the order of the claims."""
+    """Claim slots; answers in the order of the claims. Raises `RunIdTakenError`."""
     database.take_turns()
     busy: set[str] = set()
     if not database.exclusive:
         busy = _busy(database, me.id, {each.slot.pipeline for each in claims})
     won = _won(database, me.id, claims)
     waiting = [each for number, each in enumerate(claims) if number in won and each.outcome is Outcome.WAITING]
-    _insert(database, "runs", _RUN, [_run(each, me) for each in waiting])
+    _make_runs(database, [_run(each, me) for each in waiting])
     return [Claimed(each, number in won, each.slot.pipeline in busy) for number, each in enumerate(claims)]
+
+
+def _make_runs(database: Database, wanted: Sequence[dict[str, str | None]]) -> None:
+    """Write waiting runs, unless a try that seemed to fail has. Raises `RunIdTakenError`."""
+    if _insert(database, "runs", _RUN, wanted) == len(wanted):
+        return
+    same = ("id", "pipeline", "slot", "daemon")
+    for each in wanted:
+        there = database.rows(f"SELECT {rows.listed(same)} FROM runs WHERE id = :id", id=each["id"])  # noqa: S608
+        if dict(there[0]) != {name: each[name] for name in same}:
+            message = f"the run {each['id']} is there already: {dict(there[0])}"
+            raise RunIdTakenError(message)
 
 
 def _busy(database: Database, me: str, pipelines: Iterable[str]) -> set[str]:

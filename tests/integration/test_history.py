@@ -20,6 +20,7 @@ from tasker.history import (
     HistoryError,
     PipelineRecord,
     Retention,
+    RunIdTakenError,
     RunStatus,
     UnfitError,
 )
@@ -66,6 +67,14 @@ def test_a_claim_carried_out_again_after_a_commit_of_unknown_end_is_still_won(hi
     assert [each.won for each in history.claim(claims)] == [True, True]
     assert [each.won for each in history.claim(claims)] == [True, True]
     assert len(history.runs()) == 1
+
+
+def test_a_claim_whose_run_id_another_run_has_is_refused_with_all_that_it_came_with(history: History) -> None:
+    history.claim([claim("run-1")])
+    with pytest.raises(RunIdTakenError, match="run-1"):
+        history.claim([claim("run-2", minute=1), claim("run-1", minute=2)])
+    assert [run.id for run in history.runs()] == ["run-1"]
+    assert [each.slot for each in history.slots()] == [slot()]
 
 
 def test_thousands_of_claims_go_at_once(history: History) -> None:
