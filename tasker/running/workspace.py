@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tasker.errors import TaskerError
@@ -55,17 +55,29 @@ def _make(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a workspace, if it is there."""
+    """Remove a workspace, or what a step has put in its place, if it is there; what a link leads to stays as it is."""
+    with suppress(OSError):
+        path.unlink()  # only what is no folder lets this be done to it
     shutil.rmtree(path, ignore_errors=True)
-    if path.exists():
+    if os.path.lexists(path):
         _unlock(path)
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _unlock(path: Path) -> None:
     """Let folders be entered and changed that a step has made so that they may not, as caches of packages are."""
-    path.chmod(0o700)
-    for folder, names, _ in os.walk(path):
-        for inner in (os.path.join(folder, name) for name in names):  # noqa: PTH118 - walk's own words
-            if not os.path.islink(inner):  # noqa: PTH114
-                os.chmod(inner, 0o700)  # noqa: PTH101
+    _let_in(path)
+    with suppress(OSError):
+        for _, names, _, folder in os.fwalk(path):
+            for name in names:
+                _let_in(name, folder)
+
+
+def _let_in(name: str | Path, folder: int | None = None) -> None:
+    """Let a folder be entered and changed; never what a link leads to that has just taken its place."""
+    with suppress(OSError):
+        descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY, dir_fd=folder)
+        try:
+            os.chmod(f"/proc/self/fd/{descriptor}", 0o700)  # noqa: PTH101 - fchmod would need a folder that can be read
+        finally:
+            os.close(descriptor)

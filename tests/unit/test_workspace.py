@@ -67,6 +67,26 @@ def test_folders_that_may_not_be_changed_go_and_what_links_lead_to_stays(place: 
     assert outside.stat().st_mode & 0o777 == 0o500
 
 
+def test_a_link_that_a_step_has_put_in_the_place_of_its_workspace_goes_and_what_it_leads_to_stays(place: Path) -> None:
+    outside = place / "outside"
+    (outside / "inner").mkdir(parents=True)
+    for folder in (outside / "inner", outside):
+        folder.chmod(0o500)
+    with workspace(place / "run", keep=False) as path:
+        shutil.rmtree(path)
+        path.symlink_to(outside)
+    assert not os.path.lexists(path)
+    assert [each.stat().st_mode & 0o777 for each in (outside, outside / "inner")] == [0o500, 0o500]
+
+
+@pytest.mark.parametrize("kind", ["file", "link to nowhere"])
+def test_whatever_else_a_step_has_put_in_the_place_of_its_workspace_goes(tmp_path: Path, kind: str) -> None:
+    with workspace(tmp_path / "run", keep=False) as path:
+        shutil.rmtree(path)
+        path.touch() if kind == "file" else path.symlink_to(tmp_path / "nowhere")
+    assert not os.path.lexists(path)
+
+
 def test_a_workspace_that_cannot_be_made_says_so(place: Path) -> None:
     place.chmod(0o500)
     with pytest.raises(WorkspaceError, match="Permission denied; set --workspace to a folder of yours"):  # noqa: SIM117
