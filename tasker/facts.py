@@ -19,6 +19,7 @@ class Event(StrEnum):
 
     CONFIG_LOADED = "config.loaded"
     CONFIG_INVALID = "config.invalid"
+    CONFIG_MENDED = "config.mended"
     CONFIG_REMOVED = "config.removed"
     SLOT_DUE = "slot.due"
     SLOT_SKIPPED = "slot.skipped"
@@ -34,6 +35,7 @@ class Event(StrEnum):
     STEP_FAILED = "step.failed"
     STEP_SKIPPED = "step.skipped"
     DAEMON_STARTED = "daemon.started"
+    DAEMON_RELOADING = "daemon.reloading"
     DAEMON_STOPPING = "daemon.stopping"
     DAEMON_STOPPED = "daemon.stopped"
     DAEMON_TROUBLED = "daemon.troubled"
@@ -94,5 +96,5 @@ def config_loaded(name: str, revision: str, file: str, at: datetime) -> Fact:
 def config_invalid(fault: Fault, at: datetime, **details: Any) -> Fact:
     """A configuration has a fault."""
     place = {"file": fault.place.file, "line": fault.place.line, "column": fault.place.column}
-    told = {"code": fault.code, "error": str(fault), "hint": fault.hint}
+    told = {"code": fault.code, "error": str(fault), **({"hint": fault.hint} if fault.hint else {})}
     return Fact(event=Event.CONFIG_INVALID, at=at, level=Level(fault.severity), details={**place, **told, **details})

@@ -36,6 +36,7 @@ _LEVEL_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.DEBUG: "dim
 _PHRASES: Mapping[str, tuple[str, str]] = {
     Event.CONFIG_LOADED: ("cyan", "{file} is valid"),
     Event.CONFIG_INVALID: ("", "{error}{hinted}"),
+    Event.CONFIG_MENDED: ("green", "{file} has no fault any more"),
     Event.CONFIG_REMOVED: ("cyan", "{file} is gone: no longer scheduled"),
     Event.SLOT_DUE: ("dim", "the slot of {local_slot} has come"),
     Event.SLOT_SKIPPED: ("", "the slot of {local_slot} was {outcome}{why}"),
@@ -51,6 +52,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     Event.STEP_FAILED: ("red", "failed after {took}{why}"),
     Event.STEP_SKIPPED: ("dim", "skipped{why}"),
     Event.DAEMON_STARTED: ("cyan", "watching{listed}"),
+    Event.DAEMON_RELOADING: ("cyan", "importing and validating everything anew{listed}"),
     Event.DAEMON_STOPPING: ("", "stopping: nothing new starts{listed}"),
     Event.DAEMON_STOPPED: ("cyan", "stopped"),
     Event.DAEMON_TROUBLED: ("red", "trouble with the {what}{why}"),

@@ -93,6 +93,7 @@ def print_runs(runs: Sequence[dict[str, Any]]) -> None:
             took,
             Text(visible(run.get("error", "")), "dim"),
         )
+    table.columns[0].no_wrap = True
     _console().print(table)
 
 
@@ -111,6 +112,7 @@ def print_outcomes(slots: Sequence[dict[str, Any]]) -> None:
             Text(slot.get("run_id", "")[:digits], "cyan"),
             Text(visible(slot.get("reason", "")), "dim"),
         )
+    table.columns[3].no_wrap = True
     _console().print(table)
 
 

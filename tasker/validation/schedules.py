@@ -54,7 +54,11 @@ def read_schedule(value: Value, now: datetime, findings: Findings) -> Schedule |
     else:
         for expression in expressions:
             _check(expression, zone, now, findings)
-    return Schedule(**{**found, "cron": tuple(expression.text for expression in expressions)})
+    schedule = Schedule(**{**found, "cron": tuple(expression.text for expression in expressions)})
+    if schedule.deadline is not None and schedule.jitter > schedule.deadline / 2:
+        message = "the jitter is over half of the deadline: what starts so much later may come too late"
+        findings.add("bad-value", value.fields["jitter"].place, message, "a longer deadline, or less jitter")
+    return schedule
 
 
 def _zone(value: Value | None, name: str, findings: Findings) -> ZoneInfo:
