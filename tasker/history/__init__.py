@@ -31,6 +31,7 @@ from tasker.history.recorder import (
     HistoryUnfit,
     Recorder,
 )
+from tasker.history.sqlite import make_state_folder
 
 __all__ = [
     "ACTIVE",
@@ -59,5 +60,6 @@ __all__ = [
     "SlotRecord",
     "StepRunRecord",
     "UnfitError",
+    "make_state_folder",
     "this_daemon",
 ]

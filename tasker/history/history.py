@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SlotRecord,
         StepRunRecord,
     )
+    from tasker.history.sqlite import FolderLock
     from tasker.run import Outcome, Slot, StepRun
 
 
@@ -48,14 +49,13 @@ class History:
         """Of the log; they are written at one go, at the end of the transaction."""
 
     @staticmethod
-    def open(where: str | Path, *, create: bool = True) -> History:
+    def open(where: str | Path, lock: FolderLock | None = None) -> History:
         """Open a state folder, or a `postgresql://` URL; the daemon does, as it locks and migrates.
 
-        Raises `UnfitError` where it cannot be used at all.
+        A state folder may be locked by who opens it several times. Raises `HeldError` where another daemon has it,
+        and `UnfitError` where it cannot be used at all.
         """
-        return _opened(
-            _server(str(where), writes=True) if is_url(where) else SqliteDatabase(Path(where), create=create)
-        )
+        return _opened(_server(str(where), writes=True) if is_url(where) else SqliteDatabase(Path(where), lock))
 
     @staticmethod
     def read(where: str | Path) -> History:
@@ -64,7 +64,7 @@ class History:
 
     @property
     def exclusive(self) -> bool:
-        """Whether no other daemon can claim a slot here: this one holds the lock of the state folder."""
+        """Whether no other daemon can claim a slot here, as in a state folder, which one daemon has alone."""
         return self._database.exclusive
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from tasker.clock import Clock
 from tasker.history import presence
-from tasker.history.errors import DamagedError, HistoryError, UnfitError
+from tasker.history.errors import DamagedError, HeldError, HistoryError, UnfitError
 from tasker.history.history import History
 from tasker.history.log import Numbers
 from tasker.history.observation import COUNT, ENDS
-from tasker.history.sqlite import move_aside
+from tasker.history.sqlite import FolderLock, move_aside
 from tasker.history.urls import is_url
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _LOG_OF_A_RUN = 64 * 1024 * 1024
 """Characters of a run's log that are kept: a step that floods is not to fill the disk with what it says."""
 _FIRST_RETRY_S = 0.1
 _LONGEST_RETRY_S = 5.0
+_STANDBY_RETRY_S = 1.0
+"""Seconds after which a daemon that waits for another one to end looks again at the latest."""
 _FIRST_PRUNE_S = 60.0
 _PRUNE_EVERY_S = 3600.0
 _REST_S = 0.05
@@ -91,7 +94,10 @@ class HistoryReplaced:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEvicted:
-    """Another daemon took this one for dead, and has its runs: they are to be stopped here."""
+    """Another daemon has this one's runs: they are to be stopped here.
+
+    It took this one for dead, or has the state folder since that was deleted.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +151,8 @@ class Recorder(threading.Thread):
         """Whether nothing more will come."""
         self._abandoned = False
         """Whether nobody waits any more for what is not written."""
+        self._lock: FolderLock | None = None
+        """Of a state folder; held as long as this goes on, whatever becomes of the file of the history."""
         self._history: History | None = None
         self._exclusive = False
         self._only_lines = False
@@ -157,14 +165,25 @@ class Recorder(threading.Thread):
         self._pruning: Iterator[int] | None = None
         self._prune_at = self._clock.monotonic() + _FIRST_PRUNE_S
         self._beat_at = 0.0
+        self._began_at: float | None = None
+        """When what is under way began, by the monotonic clock."""
         self._written = threading.Event()
 
     # For other threads
 
     @property
     def exclusive(self) -> bool:
-        """Whether no other daemon can claim slots, now or later; never before `HistoryOpened`."""
+        """Whether no other daemon can claim slots; never before `HistoryOpened`, nor after `HistoryEvicted`."""
         return self._exclusive
+
+    @property
+    def held_up_s(self) -> float:
+        """Seconds since what is under way with the history began, be it opening or writing; nought where nothing is.
+
+        A disk or a server that does not answer makes it grow, while the thread can tell nothing.
+        """
+        began_at = self._began_at
+        return 0.0 if began_at is None else max(0.0, self._clock.monotonic() - began_at)
 
     @property
     def waiting(self) -> int:
@@ -221,19 +240,25 @@ class Recorder(threading.Thread):
             raise
         finally:
             self._close()
+            self._let_go()
 
     def _turn(self) -> bool:
         """Write once, or fail to; whether there is more to do."""
         try:
-            if self._history is None:
-                self._open()
-            self._look_after_file(self._opened)
-            self._beat(self._opened)
-            self._prune(self._opened)
+            with self._under_way():
+                self._hold()
+                if self._history is None:
+                    self._open()
+                self._look_after_file(self._opened)
+                self._beat(self._opened)
+            with self._under_way():
+                self._prune(self._opened)
             if self._await_work():
-                self._write_some(self._opened)
+                with self._under_way():
+                    self._write_some(self._opened)
             elif self._ending:
-                return self._leave(self._opened)
+                with self._under_way():
+                    return self._leave(self._opened)
         except UnfitError:
             raise
         except DamagedError as error:
@@ -243,6 +268,14 @@ class Recorder(threading.Thread):
         if self._needless:
             self._written.set()
         return not (self._abandoned or self._needless)
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        self._began_at = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self._began_at = None
 
     @property
     def _needless(self) -> bool:
@@ -254,8 +287,27 @@ class Recorder(threading.Thread):
         assert self._history is not None  # noqa: S101 - _turn opens it first
         return self._history
 
+    def _hold(self) -> None:
+        """See to it that a state folder is this daemon's alone."""
+        if is_url(self._where) or (self._lock is not None and self._lock.stands):
+            return
+        self._let_go()
+        try:
+            self._lock = FolderLock(Path(self._where))
+        except HeldError:
+            self._close()
+            if self._exclusive:
+                self._exclusive = False
+                self._post(HistoryEvicted())
+            raise
+
+    def _let_go(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
     def _open(self) -> None:
-        history = History.open(self._where)
+        history = History.open(self._where, self._lock)
         try:
             known = history.enrol(self._me)
         except BaseException:
@@ -264,8 +316,7 @@ class Recorder(threading.Thread):
         self._history = history
         if self._beat_at and is_url(self._where) and not known:
             self._post(HistoryEvicted())
-        # Once shared it counts as shared for good, so that whoever looks after the runs of the others goes on doing so.
-        self._exclusive = history.exclusive and (self._exclusive or not self._beat_at)
+        self._exclusive = history.exclusive
         if not self._beat_at:
             self._post(HistoryOpened(self._exclusive))
         self._beat_at = self._clock.monotonic() + presence.BEAT_S
@@ -362,7 +413,7 @@ class Recorder(threading.Thread):
         self._at_once = max(1, self._at_once // 4)
         if self._history is not None and not self._history.usable:
             self._close()
-        self._pause()
+        self._pause(_STANDBY_RETRY_S if isinstance(error, HeldError) else _LONGEST_RETRY_S)
 
     def _replace(self, error: DamagedError) -> None:
         """Move a damaged file aside, so that a new one is begun."""
@@ -371,20 +422,22 @@ class Recorder(threading.Thread):
         moved_to = None
         if mine:
             try:
-                moved_to = move_aside(Path(self._where), self._clock.now())
+                with self._under_way():
+                    moved_to = move_aside(Path(self._where), self._clock.now())
             except OSError as failure:
                 self._trouble(HistoryError(f"{error}; it cannot be moved aside: {failure.strerror}"))
                 return
         self._replaced = HistoryReplaced(str(error), moved_to)
-        self._pause()
+        self._pause(_LONGEST_RETRY_S)
 
-    def _pause(self) -> None:
+    def _pause(self, longest_s: float) -> None:
         """Wait a little; not where it is lines that cannot be written, and there is something else."""
+        self._retry_s = min(self._retry_s, longest_s)
         with self._changed:
             self._changed.wait_for(
                 lambda: self._abandoned or self._needless or (self._only_lines and self._essential), self._retry_s
             )
-        self._retry_s = min(2 * self._retry_s, _LONGEST_RETRY_S)
+        self._retry_s *= 2
 
     def _calm(self, *, lines: bool) -> None:
         """Something was written; with lines of logs, or with all that waits, the trouble is over."""

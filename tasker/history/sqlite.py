@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from tasker.history.errors import DamagedError, HistoryError, UnfitError
+from tasker import linux
+from tasker.history.errors import DamagedError, HeldError, HistoryError, UnfitError
+from tasker.history.presence import this_host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,29 +32,74 @@ _PAGES_GIVEN_BACK = 1000
 """Pages of 4 KiB that are given back to the file system at once."""
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _MOVED = sqlite3.SQLITE_READONLY_DBMOVED
+_MOST_OF_A_HOLDER = 4096
+"""Bytes of the lock file that are read."""
 _PRIMARY = 0xFF
 """The bits of an extended result code that hold the primary one."""
 _READS_PRIVATELY = "immutable=1"
+
+
+class FolderLock:
+    """Has a state folder for one daemon alone, until it is closed or its process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take it; the folder is made where it is not there. Raises `HeldError` where another daemon has it."""
+        self._path = folder / LOCK
+        with _translated(self._path):
+            make_state_folder(folder)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                self._take()
+            except BaseException:
+                self.close()
+                raise
+
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HeldError(_held(self._path.parent, os.pread(self._descriptor, _MOST_OF_A_HOLDER, 0))) from None
+        if not self.stands:  # it was deleted between the two, and somebody may have made another
+            raise HeldError(_held(self._path.parent, b""))
+        with suppress(OSError):  # on a full disk nobody learns who has it
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, _holder(os.getpid()).encode(errors="replace"), 0)
+
+    @property
+    def stands(self) -> bool:
+        """Whether the file that is locked is still the folder's: whoever deletes it lets others in."""
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._descriptor))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
 
 
 class SqliteDatabase:
     """A connection to the file of a state folder."""
 
     text = "TEXT"
+    exclusive = True
 
-    def __init__(self, folder: Path, *, create: bool) -> None:
-        """Open it to write, and take the folder's lock where nobody has it."""
+    def __init__(self, folder: Path, lock: FolderLock | None = None) -> None:
+        """Open it to write, under a lock of the folder that outlasts it, or else under one of its own.
+
+        Raises `HeldError` where another daemon has the folder.
+        """
         self.path = folder / FILE
         self.upgradable = True
-        self._lock: int | None = None
-        with _translated(self.path):
-            if create:
-                _furnish(folder)
-            elif not self.path.exists():
-                raise UnfitError(_not_there(folder))
-            self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-            self._connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
-        self._holds = False
+        self._lock = FolderLock(folder) if lock is None else None
+        try:
+            with _translated(self.path):
+                self._connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
+        except BaseException:
+            self._unlock()
+            raise
         try:
             self._prepare()
         except BaseException:
@@ -69,19 +116,6 @@ class SqliteDatabase:
         ):
             self.rows(f"PRAGMA {pragma}")
         self._inode = self.path.stat().st_ino
-        self._take_lock()
-
-    def _take_lock(self) -> None:
-        if not self._holds and self._lock is not None:
-            with suppress(OSError):
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._holds = True
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether this holds the folder's lock, which it takes as soon as it is free."""
-        self._take_lock()
-        return self._holds
 
     @property
     def usable(self) -> bool:
@@ -141,23 +175,27 @@ class SqliteDatabase:
         self.rows(f"PRAGMA incremental_vacuum({_PAGES_GIVEN_BACK})")
 
     def close(self) -> None:
-        """Close the file, and let go of the lock."""
+        """Close the file, and let go of a lock of its own."""
         with suppress(sqlite3.Error):
             self._connection.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.close()
             self._lock = None
 
 
 class SqliteReader(SqliteDatabase):
     """A connection that only reads, and needs no right to write, neither to the file nor to its folder."""
 
+    exclusive = False
+
     def __init__(self, folder: Path) -> None:
         """Open the file of a state folder."""
         self.path = folder / FILE
         self.upgradable = False
         self._lock = None
-        self._holds = False
         with _translated(self.path):
             if not self.path.exists():
                 raise UnfitError(_not_there(folder))
@@ -203,11 +241,26 @@ def _opened(path: Path, how: str) -> sqlite3.Connection:
     return connection
 
 
-def _furnish(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def make_state_folder(folder: Path) -> None:
+    """Make a state folder, its owner's alone, unless it is there; then its rights are left as they are."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     ignored = folder / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n", encoding="ascii")
+
+
+def _holder(pid: int) -> str:
+    """A process as the lock file tells it: where its number holds, the number, and when it started."""
+    return f"{this_host()} {pid} {linux.started(pid)}\n"
+
+
+def _held(folder: Path, told: bytes) -> str:
+    """That another daemon has a folder, and which one, where what the lock file tells of it holds here."""
+    _, _, pid = told.rpartition(b" ")[0].rpartition(b" ")
+    known = pid.isdigit() and _holder(int(pid)).encode(errors="replace") == told
+    process = f" (process {pid.decode()})" if known else ""
+    return f"another daemon{process} has the state folder {folder}; this one waits for it to end"
 
 
 def _size(path: Path) -> int:

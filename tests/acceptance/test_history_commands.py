@@ -203,6 +203,10 @@ def test_another_user_reads_a_state_folder_in_which_it_may_not_write(tmp_path: P
 
     _let_others_in(tmp_path)
     with opened(state) as history:
+        refused = subprocess.run(command, check=False, cwd="/", capture_output=True, text=True)
+        assert refused.returncode == 2
+        assert "Permission denied" in refused.stderr
+        state.chmod(0o755)  # as the guide says
         history.claim([claim("run-1")])
         assert read() == 1  # while it is written to
         history.claim([claim("run-2", 1)])
@@ -221,6 +225,7 @@ def test_another_user_reads_all_that_a_killed_daemon_wrote_or_is_told_what_is_mi
     killed = "import os, sys; sys.path.insert(0, 'tests'); from support.histories import claim, opened; "
     killed += "opened(sys.argv[1]).claim([claim()]); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", killed, str(state)], check=False, cwd=ROOT)
+    state.chmod(0o755)
     read = subprocess.run(command, check=True, cwd="/", capture_output=True, text=True)
     assert "run-1" in read.stdout
     (state / "history.db-shm").unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 from contextlib import closing, contextmanager, suppress
@@ -95,17 +96,28 @@ def test_behind_a_lock_slots_run_on_and_are_in_the_history_when_it_is_gone(tmp_p
 
 def test_two_daemons_on_one_state_folder_run_each_slot_once(tmp_path: Path) -> None:
     with daemon(tmp_path) as watching, Daemon(tmp_path) as second:
-        second.settled()
+        told = second.wait_for("daemon.troubled", what="history")
+        process, state = watching.process.pid, tmp_path / "state"
+        assert f"another daemon (process {process}) has the state folder {state.name}; this one waits" in told["error"]
         watching.conf("p", cron=EACH_SECOND)
-        for each in (watching, second):
-            each.wait_for("config.loaded")
-        give_up = watching.moment()
-        watching.wait_until(
-            lambda _: len(watching.named("run.succeeded") + second.named("run.succeeded")) >= 5, give_up
-        )
-        watching.stop()
-        second.wait_for("run.succeeded", second.moment())
+        runs_on(watching)
+        assert second.get("/readyz")[0] == 503
+        assert {told["event"] for told in second.events} == {"daemon.started", "daemon.troubled"}
+        watching.send(signal.SIGKILL)
+        second.wait_for("daemon.recovered", what="history")
+        runs_on(second.settled())
         second.stop()
-        started = [told["slot"] for each in (watching, second) for told in each.named("run.started")]
-        assert len(started) == len(set(started))
-        assert {slot["outcome"] for slot in slots(tmp_path)} == {"ran"}
+    succeeded = [
+        run["slot"] for run in run_tasker(tmp_path, "runs", "--state", "state", "--status", "succeeded").events
+    ]
+    assert len(succeeded) == len(set(succeeded)) >= 6
+    outcomes = {slot["slot"][:19]: slot["outcome"] for slot in slots(tmp_path)}
+    assert len(outcomes) == len(slots(tmp_path))
+    assert {told["slot"][:19] for each in (watching, second) for told in each.named("slot.due")} <= outcomes.keys()
+    assert "waiting" not in outcomes.values()
+
+
+def test_a_daemon_that_waits_for_another_one_stops_when_it_is_told_to(tmp_path: Path) -> None:
+    with daemon(tmp_path), Daemon(tmp_path) as second:
+        second.wait_for("daemon.troubled", what="history")
+        assert second.stop() == 128 + signal.SIGTERM

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +18,7 @@ from support.histories import NOON, claim, daemon, fact, opened, slot, whole_run
 from tasker.facts import Event
 from tasker.history import (
     Claim,
+    HeldError,
     History,
     HistoryError,
     PipelineRecord,
@@ -29,6 +32,7 @@ from tasker.run import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.synchronize import Barrier
+    from pathlib import Path
 
 DAY = timedelta(days=1)
 NOBODY = 2**22 + 1
@@ -94,25 +98,25 @@ def _claim_all(where: str, name: str, together: Barrier, results: multiprocessin
         results.put((name, won))
 
 
-def test_of_two_processes_one_wins_each_slot(where: str) -> None:
-    History.open(where).close()
+def test_of_two_processes_one_wins_each_slot(postgres_url: str) -> None:
+    History.open(postgres_url).close()
     spawn = multiprocessing.get_context("spawn")
     together, results = spawn.Barrier(2), spawn.Queue()
-    processes = [spawn.Process(target=_claim_all, args=(where, name, together, results)) for name in "ab"]
+    processes = [spawn.Process(target=_claim_all, args=(postgres_url, name, together, results)) for name in "ab"]
     for process in processes:
         process.start()
     won = dict(results.get(timeout=60) for _ in processes)
     for process in processes:
         process.join()
     assert len(won["a"]) + len(won["b"]) == 300
-    with History.read(where) as history:
+    with History.read(postgres_url) as history:
         assert {run.id for run in history.runs(limit=1000)} == {*won["a"], *won["b"]}
         assert len(history.slots(limit=1000)) == 300
 
 
-def test_a_claim_tells_whether_another_daemon_runs_the_pipeline(where: str, history: History) -> None:
-    history.claim([claim("run-1")])
-    with opened(where, "other") as other:
+def test_a_claim_tells_whether_another_daemon_runs_the_pipeline(postgres_url: str) -> None:
+    with opened(postgres_url) as history, opened(postgres_url, "other") as other:
+        history.claim([claim("run-1")])
         (busy,) = other.claim([claim("run-2", minute=1)])
         (idle,) = other.claim([claim("run-3", pipeline="erp")])
     assert (busy.won, busy.busy) == (True, True)
@@ -335,8 +339,8 @@ def test_a_daemon_whose_process_id_has_come_again_is_dead(where: str) -> None:
         assert [each.run.id for each in history.orphans(NOON)] == ["run-1"]
 
 
-def test_runs_of_a_live_daemon_are_left_alone(where: str) -> None:
-    with opened(where, "live") as live, opened(where) as history:
+def test_runs_of_a_live_daemon_are_left_alone(postgres_url: str) -> None:
+    with opened(postgres_url, "live") as live, opened(postgres_url) as history:
         live.claim([claim()])
         assert history.orphans(NOON) == []
 
@@ -345,20 +349,47 @@ def test_a_daemon_that_left_leaves_its_runs_to_others(where: str) -> None:
     with opened(where, "first") as first:
         first.claim([claim()])
         first.leave()
-        with opened(where) as history:
-            assert [each.run.id for each in history.orphans(NOON)] == ["run-1"]
+    with opened(where) as history:
+        assert [each.run.id for each in history.orphans(NOON)] == ["run-1"]
 
 
-def test_a_daemon_of_another_host_is_dead_when_it_gave_no_sign_for_a_minute(where: str) -> None:
-    with opened(where, "holds the lock of a state folder") as holder, opened(where, "far", host="elsewhere") as far:
+def test_a_state_folder_is_one_daemons_until_that_ends(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    words = rf"^another daemon \(process {os.getpid()}\) has the state folder {state}; this one waits for it to end$"
+    with opened(state, "first") as first:
+        first.claim([claim()])
+        with pytest.raises(HeldError, match=words):
+            History.open(state)
+    with opened(state) as history:  # of one that ended all others are dead, wherever they were
+        assert [each.run.id for each in history.orphans(NOON)] == ["run-1"]
+
+
+@pytest.mark.parametrize("told", ["", "elsewhere/4026531836 {pid} {started}", "{host} {pid} 1", "{host} x y", "\0 \0"])
+def test_which_process_has_a_state_folder_is_told_only_where_that_is_known(tmp_path: Path, told: str) -> None:
+    with History.open(tmp_path):
+        me = daemon()
+        (tmp_path / "lock").write_text(told.format(host=me.host, pid=me.pid, started=me.pid_started) + "\n")
+        with pytest.raises(HeldError, match=r"^another daemon has the state folder"):
+            History.open(tmp_path)
+
+
+def test_a_state_folder_is_its_owners_alone_unless_that_was_there(tmp_path: Path) -> None:
+    new, there = tmp_path / "deep" / "new", tmp_path / "there"
+    there.mkdir(mode=0o750)
+    for state in (new, there):
+        History.open(state).close()
+    assert [stat.S_IMODE(state.stat().st_mode) for state in (new, there)] == [0o700, 0o750]
+
+
+def test_a_daemon_of_another_host_is_dead_when_it_gave_no_sign_for_a_minute(postgres_url: str) -> None:
+    with opened(postgres_url, "far", host="elsewhere") as far:
         far.claim([claim()])
-        with opened(where) as history:
+        with opened(postgres_url) as history:
             assert history.orphans(NOON) == []
             far.beat(NOON)  # long ago
             assert [each.run.id for each in history.orphans(NOON + DAY)] == ["run-1"]
         assert not far.beat()
         assert far.beat()
-        holder.leave()
 
 
 # Pipelines
@@ -469,16 +500,16 @@ def _open_together(where: str, together: Barrier) -> None:
     History.open(where).close()
 
 
-def test_two_daemons_that_begin_a_history_at_once_make_one(where: str) -> None:
+def test_two_daemons_that_begin_a_history_at_once_make_one(postgres_url: str) -> None:
     spawn = multiprocessing.get_context("spawn")
     together = spawn.Barrier(3)
-    processes = [spawn.Process(target=_open_together, args=(where, together)) for _ in range(3)]
+    processes = [spawn.Process(target=_open_together, args=(postgres_url, together)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    with History.read(where) as history:
+    with History.read(postgres_url) as history:
         assert len(history._database.rows("SELECT version FROM schema_version")) == 1
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.command import eventually
 from support.histories import KEEP, NOON, Post, claim, daemon, fact, slot, whole_run
 
 from tasker.facts import Event
 from tasker.history import (
     Answered,
+    HeldError,
     History,
     HistoryEvicted,
     HistoryOpened,
@@ -114,21 +116,85 @@ def test_a_history_that_cannot_be_used_is_told_and_the_recorder_ends(where: str)
     assert not recorder.drain(10)
 
 
-def test_of_two_daemons_on_a_state_folder_the_other_takes_over_when_the_first_dies(tmp_path: Path) -> None:
+def test_of_two_daemons_on_a_state_folder_the_other_waits_until_the_first_has_ended(tmp_path: Path) -> None:
     state, first, second = tmp_path / "state", Post(), Post()
+    other = Recorder(state, daemon("other"), second, retention=KEEP)
     with recording(state, first) as holder:
         assert holder.exclusive
         answer(holder, first, claims(1))
+        other.start()
+        other.submit(claims(1))
+        words = f"another daemon (process {os.getpid()}) has the state folder {state}; this one waits for it to end"
+        assert second.wait_for(HistoryTroubled).error == words
+        assert not other.exclusive
+    assert second.wait_for(HistoryOpened).exclusive
+    (orphan,) = answer(other, second, lambda history: history.orphans(NOON))
+    assert orphan.run.id == "run-1"
+    assert second.kinds() == ["HistoryRecovered"]
+    assert other.drain(10)
+
+
+def test_a_daemon_that_waits_for_another_to_end_stops_at_once(tmp_path: Path) -> None:
+    first, second = Post(), Post()
+    with recording(tmp_path, first):
+        other = Recorder(tmp_path, daemon("other"), second, retention=KEEP)
+        other.start()
+        second.wait_for(HistoryTroubled)
+        assert other.drain(10)
+        assert second.kinds() == []
+
+
+def test_a_daemon_whose_state_folder_was_deleted_and_became_anothers_is_told(tmp_path: Path) -> None:
+    state, first, second = tmp_path / "state", Post(), Post()
+    with recording(state, first) as recorder:
+        shutil.rmtree(state)
         with recording(state, second, "other") as other:
-            assert not other.exclusive
-            assert answer(other, second, lambda history: history.orphans(NOON)) == []
-            holder.drain(10)
-            (orphan,) = answer(other, second, lambda history: history.orphans(NOON))
-            assert orphan.run.id == "run-1"
-            assert not other.exclusive  # so that it goes on to look for orphans
+            assert other.exclusive
+            recorder.submit(claims(1))
+            first.wait_for(HistoryEvicted)
+            assert not recorder.exclusive
+            assert answer(other, second, lambda history: history.runs()) == []
+        first.wait_for(HistoryRecovered)
+        assert recorder.exclusive
+
+
+def test_a_lock_that_was_deleted_is_taken_again(tmp_path: Path) -> None:
+    post = Post()
+    with recording(tmp_path, post) as recorder:
+        (tmp_path / "lock").unlink()
+        answer(recorder, post, claims(1))
+        answer(recorder, post, claims(2))
+        with pytest.raises(HeldError):
+            History.open(tmp_path)
+        assert post.kinds() == []
 
 
 # Trouble
+
+
+def test_how_long_the_history_has_been_held_up_is_known_while_it_is(where: str) -> None:
+    post = Post()
+    with recording(where, post) as recorder:
+        answer(recorder, post, claims(1))
+        recorder.submit(lambda _: post.wait_for(int))
+        assert eventually(lambda: recorder.held_up_s > 0.1)
+        post(1)
+        assert eventually(lambda: recorder.held_up_s == 0.0)
+
+
+def test_how_long_opening_takes_is_known_while_it_does(tmp_path: Path) -> None:
+    History.open(tmp_path).close()
+    post = Post()
+    with closing(sqlite3.connect(tmp_path / "history.db")) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        recorder = Recorder(tmp_path, daemon(), post, retention=KEEP)
+        assert recorder.held_up_s == 0.0
+        recorder.start()
+        assert eventually(lambda: recorder.held_up_s > 0.1)
+    post.wait_for(HistoryOpened)
+    assert recorder.drain(10)
+    assert recorder.held_up_s == 0.0
 
 
 def test_a_locked_file_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:

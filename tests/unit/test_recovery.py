@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.command import eventually
-from support.histories import NOON, claim, fact, opened, whole_run
+from support.histories import NOON, claim, daemon, fact, opened, whole_run
 
 from tasker.daemon.recovery import (
     MARK,
@@ -213,14 +213,15 @@ def test_a_slot_that_waits_gives_way_to_a_later_one_where_the_schedule_says_so(
 def test_a_run_that_was_interrupted_in_order_is_resumed_if_its_daemon_died_before_it_said_so(
     history: History, state: Path
 ) -> None:
-    with opened(state, "dead-too", pid=1, host="elsewhere") as before:
-        before.claim([claim("run-2", minute=1), claim("run-3", minute=2)])
-        for number, end in ((2, Event.RUN_INTERRUPTED), (3, Event.RUN_SUCCEEDED)):
-            told = list(whole_run(f"run-{number}", end=end))
-            write_journal(state, *told, run_id=f"run-{number}")
-            for each in told:
-                before.observe(each)
-        before.leave()
+    history.enrol(daemon("dead-too", pid=1, host="elsewhere"))
+    history.claim([claim("run-2", minute=1), claim("run-3", minute=2)])
+    for number, end in ((2, Event.RUN_INTERRUPTED), (3, Event.RUN_SUCCEEDED)):
+        told = list(whole_run(f"run-{number}", end=end))
+        write_journal(state, *told, run_id=f"run-{number}")
+        for each in told:
+            history.observe(each)
+    history.leave()
+    history.enrol(daemon())
 
     memory = remembered(history, state / "journals", LATER)
 
@@ -229,8 +230,8 @@ def test_a_run_that_was_interrupted_in_order_is_resumed_if_its_daemon_died_befor
     assert recovered(history, state, run_id="run-2", told=True).next is not None
 
 
-def test_what_living_daemons_are_at_is_theirs(state: Path) -> None:
-    with opened(state, "alive") as other, opened(state) as history:
+def test_what_living_daemons_are_at_is_theirs(state: Path, postgres_url: str) -> None:
+    with opened(postgres_url, "alive") as other, opened(postgres_url) as history:
         other.claim([claim("run-2", minute=1)])
         told = list(whole_run("run-2", end=Event.RUN_INTERRUPTED))
         write_journal(state, *told, run_id="run-2")
