@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -35,8 +35,8 @@ PLACE = "TASKER_DAEMON_STATE"
 DIED = "interrupted: the daemon died"
 MOST_RESUMPTIONS = 3
 """How often what a slot's run has not finished is taken up again."""
-_PATIENCE_S = 5.0
-"""Seconds that killed processes get to be gone."""
+_PATIENCE_S = 10.0
+"""Seconds that killed processes get to be gone, all of them: some hang within the kernel, others fork without end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,22 +81,26 @@ class Recovered:
 def end_leftovers(orphans: Iterable[Orphan]) -> int:
     """Kill what daemons of this host that died have left running; how many processes there were."""
     daemons = {orphan.run.daemon for orphan in orphans if orphan.same_host}
-    return sum(_end(partial(linux.marked, f"{MARK}={daemon}")) for daemon in daemons)
+    return end_all(lambda: [pid for daemon in daemons for pid in linux.marked(f"{MARK}={daemon}")])
 
 
 def end_leftovers_of(state: Path, me: str) -> int:
     """Kill what daemons have left running that had this state folder to themselves, as this one has now."""
-    return _end(lambda: set(linux.marked(f"{PLACE}={state}")) - set(linux.marked(f"{MARK}={me}")))
+    return end_all(lambda: set(linux.marked(f"{PLACE}={state}")) - set(linux.marked(f"{MARK}={me}")))
 
 
-def _end(leftovers: Callable[[], Iterable[int]]) -> int:
+def end_all(leftovers: Callable[[], Iterable[int]], patience_s: float = _PATIENCE_S) -> int:
+    """Kill what `leftovers` finds, with all that is below it, until it finds nothing more; how many there were."""
+    give_up = time.monotonic() + patience_s
     ended: set[int] = set()
     while left := {pid for found in leftovers() for pid in (found, *linux.descendants(found))} - ended:
         for pid in left:
             linux.send(pid, signal.SIGKILL)
         for pid in left:
-            linux.wait(pid, _PATIENCE_S)
+            linux.wait(pid, give_up - time.monotonic())
         ended |= left
+        if time.monotonic() >= give_up:
+            break
     return len(ended)
 
 

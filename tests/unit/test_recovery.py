@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -23,6 +24,7 @@ from tasker.daemon.recovery import (
     Left,
     Plan,
     Recovered,
+    end_all,
     end_leftovers_of,
     recover,
     remembered,
@@ -260,6 +262,19 @@ def test_processes_of_any_earlier_daemon_of_the_state_folder_are_ended(state: Pa
         for each in (left, mine, elsewhere):
             each.kill()
             each.wait()
+
+
+def test_processes_that_come_faster_than_they_are_ended_do_not_keep_a_daemon_from_starting(state: Path) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def one_more() -> list[int]:
+        started.append(_started("import time; time.sleep(300)", state, "dead"))
+        return [started[-1].pid]
+
+    began = time.monotonic()
+    assert end_all(one_more, patience_s=0.2) == len(started)
+    assert time.monotonic() - began < 5
+    assert [each.wait() for each in started] == [-signal.SIGKILL] * len(started)
 
 
 def _started(program: str, state: Path, name: str) -> subprocess.Popen[bytes]:
