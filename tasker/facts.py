@@ -82,7 +82,14 @@ class Fact:
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Fact:
         """The fact that `to_json` told of. Raises `KeyError`, `TypeError` or `ValueError` where it is none."""
-        return cls(**{**told, "at": datetime.fromisoformat(told["at"]), "level": Level(told["level"])})
+        fact = cls(**{**told, "at": datetime.fromisoformat(told["at"]), "level": Level(told["level"])})
+        texts = (fact.pipeline, fact.revision, fact.run_id, fact.step, fact.task)
+        of_type: list[tuple[object, type]] = [(fact.event, str), (fact.details, dict)]
+        of_type += [(each, str) for each in texts if each is not None]
+        if fact.at.tzinfo is None or not all(isinstance(each, kind) for each, kind in of_type):
+            message = "this is no fact"
+            raise TypeError(message)
+        return fact
 
 
 _NAMES = tuple(each.name for each in fields(Fact) if each.name not in {"at", "level", "details"})

@@ -45,26 +45,39 @@ def from_json(kind: type[_Record], data: Any) -> _Record:
 
 
 def _made(kind: Any, data: Any) -> Any:
-    if data is None or kind is Any:
+    if kind is Any:
         return data
     if get_origin(kind) in (Union, types.UnionType):
-        return _made(next(each for each in get_args(kind) if each is not types.NoneType), data)
+        made_of = next(each for each in get_args(kind) if each is not types.NoneType)
+        return None if data is None else _made(made_of, data)
     if get_origin(kind) is not None:
         return _collection(kind, data)
     if is_dataclass(kind):
         return _record(kind, data)
     make = _MAKERS.get(kind) or (kind if issubclass(kind, StrEnum) else None)
-    return make(data) if make else data
+    return make(data) if make else _as_is(kind, data)
+
+
+def _as_is(kind: Any, data: Any) -> Any:
+    if isinstance(data, kind) or (kind is float and isinstance(data, int)):
+        return data
+    message = f"this is no {kind.__name__}"
+    raise TypeError(message)
 
 
 def _collection(kind: Any, data: Any) -> Any:
-    item = get_args(kind)[-1]
-    if get_origin(kind) is Mapping:
-        return {key: _made(item, value) for key, value in data.items()}
-    return tuple(_made(get_args(kind)[0], value) for value in data)
+    if get_origin(kind) is Mapping and isinstance(data, Mapping):
+        return {key: _made(get_args(kind)[-1], value) for key, value in data.items()}
+    if get_origin(kind) is not Mapping and isinstance(data, list | tuple):
+        return tuple(_made(get_args(kind)[0], value) for value in data)
+    message = f"this is no {kind}"
+    raise TypeError(message)
 
 
 def _record(kind: Any, data: Any) -> Any:
+    if not isinstance(data, Mapping):
+        message = f"this is no {kind.__name__}"
+        raise TypeError(message)
     return kind(**{name: _made(each, data[name]) for name, each in _fields(kind).items() if name in data})
 
 

@@ -74,6 +74,7 @@ def _executed(project: Project, order: RunOrder, tell: Callable[[Any], None], st
 def _journal(path: Path) -> Journal | None:
     """The journal of a run; `None` where none can be had, as on a full disk: the work matters more than its record."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         return Journal(path)
     except OSError as error:
         print(f"tasker: a run goes on without its journal {path}: {error.strerror or error}", file=sys.stderr)  # noqa: T201 - the run's own log is not the place

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ _PACKETS_AT_ONCE = 256
 """Packets that are taken at once: a run that floods must let the daemon turn to others."""
 _PATIENCE_S = 1.0
 """Seconds that a killed launcher gets to be gone."""
+_OVERDUE_S = 5.0
+"""Seconds beyond what a module may take to be imported after which its launcher is killed: most end themselves."""
 _STATUSES = {Event.RUN_SUCCEEDED: 0, Event.RUN_FAILED: 1, Event.RUN_INTERRUPTED: 128 + signal.SIGTERM}
 """What a run that told of its end by one of these would have ended with."""
 
@@ -100,6 +103,9 @@ class Generation:
         self._bounds = bounds or Bounds()
         self._refused = dict(refused)
         self._importing: str | None = None
+        self._imported_by: float | None = None
+        """When the module that is being imported is to be, at the latest."""
+        self._overdue = False
         self._ready = False
         self._lost: int | None = None
         """The exit status of a launcher that is gone."""
@@ -177,6 +183,18 @@ class Generation:
         if self._lost is not None and self._up.ended:
             yield from self._on_end(self._lost)
 
+    def mind(self) -> None:
+        """Kill a launcher that a module keeps for longer than it may, and from ending itself. To be called each second.
+
+        What it has told may not have been received when this finds it late, so it is killed only the next time.
+        """
+        if self._imported_by is None or time.monotonic() < self._imported_by:
+            return
+        if self._overdue and self._process.poll() is None:
+            for pid in (*linux.descendants(self.pid), self.pid):
+                linux.send(pid, signal.SIGKILL)
+        self._overdue = True
+
     def close(self) -> None:
         """Kill what there still is, and let go of the descriptors."""
         if self._process.poll() is None:
@@ -209,7 +227,7 @@ class Generation:
         self._pidfd = os.pidfd_open(self._process.pid)
         for descriptor in (self._up.fileno(), self._pidfd):
             self._epoll.register(descriptor, select.EPOLLIN)
-        self._importing = None
+        self._importing, self._imported_by, self._overdue = None, None, False
         self._put(
             Begin(
                 settings=self._settings,
@@ -254,7 +272,7 @@ class Generation:
             yield from self._on_end(status)
 
     def _blame(self, status: int) -> str:
-        if status == -signal.SIGALRM:
+        if status == -signal.SIGALRM or self._overdue:
             return f"its module did not end importing within {self._bounds.importing_s:g} s"
         return f"its module ended the process that imported it: {death(status)}"
 
@@ -285,8 +303,9 @@ class Generation:
     def _heard(self, message: Any) -> Iterator[Message]:
         """What the daemon is to know of what was heard."""
         match message:
-            case Importing():
-                self._importing = message.module
+            case Importing() if not self._ready:
+                self._importing, self._overdue = message.module, False
+                self._imported_by = time.monotonic() + self._bounds.importing_s + _OVERDUE_S
             case Broken() if message.run_id in self._runs:
                 self._runs[message.run_id].error = message.error
             case Refused() if message.run_id in self._runs:
@@ -300,7 +319,7 @@ class Generation:
     def _note(self, message: Ready | RunBegan | Told | Validated | ValidationEnded) -> None:
         match message:
             case Ready():
-                self._ready = True
+                self._ready, self._imported_by = True, None
                 for kept in self._kept:
                     self._put(kept)
                 self._kept.clear()

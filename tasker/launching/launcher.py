@@ -60,8 +60,10 @@ if TYPE_CHECKING:
 
 _EXAMINERS = min(4, os.cpu_count() or 1)
 """Processes that one validation has at once."""
-_LAST_GRACE_S = 3.0
-"""Seconds beyond what a run has to end, hooks included, after which a launcher that ends no longer waits for it."""
+_LAST_GRACE_S = 1.5
+"""Seconds beyond what a run has to end, hooks included, after which it is asked to end at once."""
+_LAST_CALL_S = 5.0
+"""Seconds after it is asked to stop at once that a run is killed: a step can keep its run from answering for ever."""
 _DAEMON_GONE = "the daemon is gone"
 _FORK_AGAIN_S = 1.0
 """Seconds to wait where the machine has no more processes to give."""
@@ -107,8 +109,27 @@ class _Run:
         linux.send(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
-        """End it."""
-        linux.send(self.pid, signal.SIGKILL)
+        """End it, with everything below it."""
+        for pid in (self.pid, *linux.descendants(self.pid)):
+            linux.send(pid, signal.SIGKILL)
+
+
+class _Signals:
+    """How signals are dealt with, to be so again after a module was imported, which can change all of it."""
+
+    def __init__(self) -> None:
+        """Take note of how they are dealt with now; no timer is set."""
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        changeable = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+        self._handlers = {each: handler for each in changeable if (handler := signal.getsignal(each)) is not None}
+
+    def restore(self) -> None:
+        """Deal with them so again; a signal that was held back comes now."""
+        for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+            signal.setitimer(timer, 0)
+        for each, handler in self._handlers.items():
+            signal.signal(each, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
 
 @dataclass(slots=True)
@@ -141,9 +162,8 @@ def _first(down: Receiver) -> Begin | None:
         while not down.ended:
             selector.select()
             for data in down.receive(1):
-                begin = unpacked(data)
-                assert isinstance(begin, Begin)  # noqa: S101 - the daemon's own
-                return begin
+                if isinstance(begin := unpacked(data), Begin):
+                    return begin
     return None
 
 
@@ -162,6 +182,7 @@ class Launcher:
         folders = begin.settings.task_folders
         catalogue = Catalogue(registry, folders, refused=begin.refused, importing=self._on_importing)
         self._project = Project(begin.settings, catalogue=catalogue)
+        self._importing = ""
         self._import(catalogue)
         self._leftovers = Leftovers()
         self._selector = selectors.DefaultSelector()
@@ -192,17 +213,22 @@ class Launcher:
     def _import(self, catalogue: Catalogue) -> None:
         """Import the tasks, and do what every run and validation would have to do otherwise."""
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        self._signals = _Signals()
         catalogue.load_all()
+        if self._importing:
+            self._on_importing(self._importing)  # what a signature is made of may be code of a module, too
         for name in registry.registered():
             with suppress(BrokenSignatureError):
                 signature(registry.get(name))
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._signals.restore()
         snapshot = Snapshot(path="warm-up.conf", folder=".", files=_WARM_UP)
         self._project.within(Path(snapshot.folder)).load(Path(snapshot.path), folder=SnapshotFolder(snapshot))
         gc.collect()
         gc.freeze()
 
     def _on_importing(self, module: str) -> None:
+        self._signals.restore()
+        self._importing = module
         self._tell(Importing(module=module))
         signal.setitimer(signal.ITIMER_REAL, self._bounds.importing_s)
 
@@ -230,13 +256,15 @@ class Launcher:
         match message:
             case Validate():
                 self._examine(Examination(message.number, message.candidates, self._bounds))
+            case RunOrder() if message.run_id in self._runs:
+                pass  # it is under way
             case RunOrder() if self._ending:
                 self._decline(message, "its launcher is ending")
             case RunOrder():
                 self._start(message)
             case Stop() if message.run_id in self._runs:
                 run = self._runs[message.run_id]
-                run.hurry() if message.at_once else run.stop(message.reason)
+                self._hurry(run) if message.at_once else self._stop_run(run, message.reason)
             case Retire():
                 self._retiring = True
 
@@ -251,15 +279,8 @@ class Launcher:
         if self._ending:
             return
         self._ending = True
-        stop_s = longest_stop_s(self._project.settings.grace_s)
         for run in self._runs.values():
-            run.stop(reason)
-        self._after(stop_s + _LAST_GRACE_S / 2, partial(self._end_runs, _Run.hurry))
-        self._after(stop_s + _LAST_GRACE_S, partial(self._end_runs, _Run.kill))
-
-    def _end_runs(self, end: Callable[[_Run], None]) -> None:
-        for run in self._runs.values():
-            end(run)
+            self._stop_run(run, reason)
 
     # Validations
 
@@ -310,12 +331,29 @@ class Launcher:
         self._tell(Broken(run_id=order.run_id, error=reason))
         self._tell(RunEnded(run_id=order.run_id, status=1))
 
+    def _stop_run(self, run: _Run, reason: str) -> None:
+        """Stop it in order, and at once where it has not ended when any would have."""
+        run.stop(reason)
+        self._after(longest_stop_s(self._project.settings.grace_s) + _LAST_GRACE_S, partial(self._hurry, run))
+
+    def _hurry(self, run: _Run) -> None:
+        if self._is_under_way(run):
+            run.hurry()
+            self._after(_LAST_CALL_S, partial(self._kill, run))
+
+    def _kill(self, run: _Run) -> None:
+        if self._is_under_way(run):
+            run.kill()
+
+    def _is_under_way(self, run: _Run) -> bool:
+        return self._runs.get(run.order.run_id) is run
+
     def _on_run_over(self, run: _Run, status: int) -> None:
         """Clear away what a run has left, which it does itself unless it was killed."""
         os.close(run.reasons)
-        del self._runs[run.order.run_id]
+        self._runs.pop(run.order.run_id, None)
         ended = RunEnded(run_id=run.order.run_id, status=status)
-        if run.workspace.exists() and not self._project.settings.keep_workspace:
+        if os.path.lexists(run.workspace) and not self._project.settings.keep_workspace:
             with suppress(OSError):
                 self._fork("tasker-sweep", partial(_sweep, run.workspace), lambda _: self._tell(ended))
                 return
@@ -358,8 +396,8 @@ class Launcher:
     def _on_exit(self, child: _Child) -> None:
         self._selector.unregister(child.descriptor)
         os.close(child.descriptor)
-        status = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
-        del self._children[child.pid]
+        status = _exit_status(child.pid)
+        self._children.pop(child.pid, None)
         # What a run leaves behind becomes this process's own once it is dead; while it lives, it is the run's.
         self._leftovers.kill(set(self._children))
         child.ended(status)
@@ -368,6 +406,14 @@ class Launcher:
         """Tell the daemon, if it is still there: where it is not, everything is about to end in order."""
         with suppress(BrokenPipeError, ConnectionResetError):
             self._up.send(packed(message))
+
+
+def _exit_status(pid: int) -> int:
+    """The exit status of a child that has ended; 1 where code of a module has asked for it first."""
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:
+        return 1
 
 
 def _sweep(workspace: Path) -> int:

@@ -226,7 +226,10 @@ def packed(message: Any) -> dict[str, Any]:
 
 
 def unpacked(data: Mapping[str, Any]) -> Any:
-    """The message that was packed. Raises `KeyError`, `TypeError` or `ValueError` where it is none."""
-    if data["kind"] == "Told":  # most are: a run may tell of tens of thousands of lines a second
-        return Told(fact=Fact.from_json(data["fact"]))
-    return from_json(_KINDS[data["kind"]], data)
+    """The message that was packed; `None` where it is none of ours: a module can write what it likes to the channel."""
+    try:
+        if data["kind"] == "Told":  # most are: a run may tell of tens of thousands of lines a second
+            return Told(fact=Fact.from_json(data["fact"]))
+        return from_json(_KINDS[data["kind"]], data)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None

@@ -47,6 +47,11 @@ TASKS = """
             subprocess.Popen([sys.executable, "-c", program, mark], start_new_session=True)
             time.sleep(60)
 
+    class Hold(Task):
+        def run(self, mark: str):
+            os.kill(os.getppid(), signal.SIGSTOP)
+            subprocess.run([sys.executable, "-c", "import time; time.sleep(60)", mark])
+
     class Descriptors(Task):
         def run(self):
             found = {}
@@ -95,6 +100,63 @@ def test_a_module_that_ends_or_stops_the_launcher_costs_only_who_uses_it(folder:
     assert reason in fault.message
     assert found["a.conf"].version is not None
     assert [each.code for each in found["b.conf"].faults] == ["broken-task"]
+
+
+def test_a_module_that_hangs_and_ignores_its_alarm_is_left_out_as_others_are(folder: Path) -> None:
+    write(
+        folder / "tasks" / "bad.py",
+        "import signal, time\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\ntime.sleep(60)",
+    )
+    with Listener(folder, Bounds(importing_s=0.1)) as listener:
+        (fault,) = listener.until(Ready).faults
+    assert (fault.code, fault.place.file) == ("broken-task", "tasks/bad.py")
+    assert "did not end importing within 0.1 s" in fault.message
+
+
+def test_what_a_module_does_to_signals_and_timers_costs_no_other(folder: Path) -> None:
+    meddling = """
+        import signal
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM, signal.SIGTERM])
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.5)
+        """
+    write(folder / "tasks" / "a_meddling.py", meddling)
+    write(folder / "tasks" / "slow.py", "import time\ntime.sleep(60)")
+    write(folder / "tasks" / "z_meddling.py", meddling)
+    conf(folder, "tasks = [{ name = say }]")
+    with Listener(folder, Bounds(importing_s=1)) as listener:
+        (fault,) = listener.until(Ready).faults
+        listener.order(listener.version("a.conf"))
+        assert listener.ended() == RunEnded(run_id="run-1", status=0)
+        os.kill(listener.generation.pid, signal.SIGTERM)
+        listener.gone()
+    assert fault.place.file == "tasks/slow.py"
+
+
+def test_what_a_module_sends_that_is_no_message_is_passed_over(folder: Path) -> None:
+    module = """
+        import json, os, socket, stat, struct
+        made_up = [
+            {"kind": "x"}, {"kind": ["x"]}, {"x": 1}, {"kind": "RunEnded", "run_id": [], "status": 0},
+            {"kind": "RunEnded", "run_id": "run-1", "status": "0"}, {"kind": "Importing", "module": None},
+            {"kind": "Told", "fact": {"event": "x", "at": "2026-11-22T00:00:00Z", "level": "info", "run_id": []}},
+            {"kind": "ValidationEnded", "number": {}}, {"kind": "Ready", "faults": 5, "task_modules": []},
+        ]
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                end = socket.socket(fileno=os.dup(int(name)))
+                for number, each in enumerate(made_up):
+                    end.send(struct.pack("!IIB", os.getpid(), number, 0) + json.dumps(each).encode())
+            except OSError:
+                pass
+        """
+    write(folder / "tasks" / "bad.py", module)
+    conf(folder, "tasks = [{ name = say }]")
+    with Listener(folder) as listener:
+        listener.order(listener.version("a.conf"))
+        assert listener.ended().status == 0
 
 
 def test_what_is_asked_for_before_the_tasks_are_imported_is_not_lost(folder: Path) -> None:
@@ -303,10 +365,19 @@ def test_a_run_that_cannot_go_on_says_why(folder: Path) -> None:
 
 def test_a_run_whose_journal_cannot_be_written_goes_on_without(folder: Path) -> None:
     conf(folder, "tasks = [{ name = say }]")
+    write(folder / "file", "no folder")
     with Listener(folder) as listener:
-        listener.order(listener.version("a.conf"), journal=folder / "gone" / "journal")
+        listener.order(listener.version("a.conf"), journal=folder / "file" / "journal")
         assert listener.ended().error is None
     assert listener.facts()[-1].event == Event.RUN_SUCCEEDED
+
+
+def test_a_folder_of_journals_that_is_gone_is_made_again(folder: Path) -> None:
+    conf(folder, "tasks = [{ name = say }]")
+    with Listener(folder) as listener:
+        listener.order(listener.version("a.conf"), journal=folder / "gone" / "journal")
+        listener.ended()
+    assert [each.event for each in read(folder / "gone" / "journal")][-1] == Event.RUN_SUCCEEDED
 
 
 def test_a_run_begins_before_it_tells_and_ends_after_all_that_it_told(folder: Path) -> None:
@@ -376,6 +447,28 @@ def test_a_killed_run_does_not_wait_for_its_steps(folder: Path) -> None:
         assert listener.ended().error is None
         assert time.monotonic() - began < 20
     assert listener.facts()[-1].event == Event.RUN_INTERRUPTED
+
+
+@pytest.mark.parametrize("how", ["at once", "in order"])
+def test_a_run_whose_step_keeps_it_from_answering_is_killed_in_the_end(folder: Path, how: str) -> None:
+    mark = f"mark-{os.getpid()}-stopped"
+    conf(folder, f"tasks = [{{ name = hold, args {{ mark = {mark} }} }}]")
+    with Listener(folder, grace_s=0.1) as listener:
+        listener.order(listener.version("a.conf"))
+        began = listener.until(RunBegan)
+        assert eventually(lambda: _state(began.pid) == "T")
+        listener.generation.stop("run-1", "the daemon is stopping")
+        if how == "at once":
+            listener.generation.kill("run-1")
+        ended = listener.ended()
+        assert not processes_with(mark)
+    assert ended.status == -signal.SIGKILL
+    assert "the daemon is stopping" in str(ended.error)
+    assert not (folder / "workspaces" / "run-1").exists()
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
 
 
 def test_a_retiring_launcher_waits_for_its_runs(folder: Path) -> None:

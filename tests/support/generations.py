@@ -102,6 +102,7 @@ class Listener:
                     return message
             self._poll.poll(1000)
             self.heard += self.generation.receive()
+            self.generation.mind()
         error = f"it did not come: {self.heard}"
         raise AssertionError(error)
 
