@@ -117,6 +117,7 @@ class Deployment:
 
     def mended(self, file: str) -> None:
         """A file that had faults has none, or is gone."""
+        self._announce(Fact(event=Event.CONFIG_MENDED, at=self._clock.now(), details={"file": file}))
         self.faults = {name: faults for name, faults in self.faults.items() if name != file}
         self.runs_on = {name: revision for name, revision in self.runs_on.items() if name != file}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 from tasker.daemon.recovery import MOST_RESUMPTIONS, Left, Plan, clear_away, recover
 from tasker.facts import Event, Fact, Level, config_invalid
 from tasker.history import Claim, Claimed, RunRecord, RunStatus
-from tasker.launching.messages import RunOrder
+from tasker.launching.messages import RunEnded, RunOrder
 from tasker.pipeline import Resume
 from tasker.run import Outcome, Slot, new_run_id
+from tasker.running.channel import TooLargeError
 from tasker.running.workspace import remove
 from tasker.scheduling.scheduler import Settle, Start, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from tasker.clock import Clock
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
     from tasker.daemon.reloading import Reloading
     from tasker.history import History, Recorder
     from tasker.launching.generation import Generation
-    from tasker.launching.messages import Refused, RunBegan, RunEnded
+    from tasker.launching.messages import Refused, RunBegan
     from tasker.launching.snapshot import Snapshot
     from tasker.run import StepRun
     from tasker.scheduling.scheduler import Decision, Scheduler
 
 _UNTOLD = "its process ended without telling how"
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _SLOT_EVENTS = {Outcome.WAITING: (Event.SLOT_DUE, Level.INFO), Outcome.MISSED: (Event.SLOT_MISSED, Level.WARNING)}
 
 
@@ -88,7 +90,9 @@ class Dispatch:
         """By pipeline: runs that dead daemons have left, and that are still to be taken up."""
         self._without_code: list[DueRun] = []
         """Those whose turn has come while there is no launcher to run them in."""
-        self._on_credit = False
+        self._latest: dict[str, datetime] = {}
+        """By pipeline: the latest slot that was won."""
+        self.on_credit = False
         """Whether claims are taken for won before they are written: the history is out of order, and no one else's."""
         self._stopping = ""
         self.running = 0
@@ -116,13 +120,13 @@ class Dispatch:
             return
         self._unanswered |= {claim.slot: claim for claim in claims}
         self._recorder.submit(lambda history: history.claim(claims), self._answered)
-        if self._on_credit:
+        if self.on_credit:
             self._take_on_credit()
 
     def history_troubled(self) -> None:
         """Nothing can be written now. Where nobody else could claim a slot, what is due runs all the same."""
-        self._on_credit = self._recorder.exclusive
-        if self._on_credit:
+        self.on_credit = self._recorder.exclusive
+        if self.on_credit:
             self._take_on_credit()
 
     def history_replaced(self) -> None:
@@ -148,7 +152,7 @@ class Dispatch:
 
     def history_recovered(self) -> None:
         """Claims are answered again."""
-        self._on_credit = False
+        self.on_credit = False
 
     # What dead daemons have left
 
@@ -180,7 +184,7 @@ class Dispatch:
     def _recovered(self, answer: Sequence[Recovered] | Exception) -> None:
         if isinstance(answer, Exception):
             raise answer
-        for each in answer:
+        for each in sorted(answer, key=lambda each: each.run.slot):
             self._resume(each)
         self.clear_away(each.run.id for each in answer if each.begun)
 
@@ -301,12 +305,15 @@ class Dispatch:
                 self._won_or_lost(answer.claim, won=answer.won, busy=answer.busy)
 
     def _take_on_credit(self) -> None:
+        """Take claims for won, but of slots that may have been won before: the clock may have been set back."""
         for claim in list(self._unanswered.values()):
-            self._won_or_lost(claim, won=True)
+            if claim.slot.at > self._latest.get(claim.slot.pipeline, _LONG_AGO):
+                self._won_or_lost(claim, won=True)
 
     def _won_or_lost(self, claim: Claim, *, won: bool, busy: bool = False) -> None:
         del self._unanswered[claim.slot]
         if won:
+            self._latest[claim.slot.pipeline] = max(claim.slot.at, self._latest.get(claim.slot.pipeline, _LONG_AGO))
             self._announce_slot(claim.slot, claim.outcome, claim.reason, claim.revision)
         if claim.run_id is None:
             return
@@ -360,16 +367,19 @@ class Dispatch:
         run.generation = generation
         self.running += 1
         run.revision = run.revision if run.snapshot or in_force is None else in_force.version.revision
-        generation.run(
-            RunOrder(
-                run_id=run.id,
-                snapshot=snapshot,
-                slot=run.slot.at,
-                journal=self._journal(run.id),
-                done=run.done,
-                resumed_from=run.resumed_from,
-            )
+        order = RunOrder(
+            run_id=run.id,
+            snapshot=snapshot,
+            slot=run.slot.at,
+            journal=self._journal(run.id),
+            done=run.done,
+            resumed_from=run.resumed_from,
         )
+        try:
+            generation.run(order)
+        except TooLargeError as error:
+            words = f"what its steps had handed on comes to {error} bytes, too much to resume it with"
+            self.ended(RunEnded(run_id=run.id, status=1, error=words))
 
     def _await_code(self, run: DueRun) -> None:
         """Have a run wait for a launcher, if there is to be one for it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -56,6 +57,14 @@ _AGAIN_S = 2.0
 """Seconds until a launcher that died is followed by another."""
 _FOLLOW_UP_S = 15.0
 """Seconds beyond the longest that a run takes to stop: what has not ended by then is killed."""
+_KILLED_S = 10.0
+"""Seconds that what is killed gets to be gone before the daemon leaves it behind."""
+_AT_A_TIME_S = 0.1
+"""Seconds for which launchers are listened to at a time: signals and slots are not to wait for all they have to say."""
+_HELD_UP_S = 30.0
+"""Seconds without a turn after which others, who share the history, may soon take this daemon for dead."""
+_ANSWER_S = 10.0
+"""Seconds after which a history that does not answer is told of."""
 _LAST_WORDS_S = 10.0
 """Seconds that the history gets at the end to write what waits."""
 
@@ -66,6 +75,9 @@ class _Report:
 
     what: str
     error: str | None
+
+
+_START_ANEW = "it ends, to be started anew"
 
 
 class UnfitHistoryError(TaskerError):
@@ -150,7 +162,11 @@ class Daemon:
         self._numbers = 0
         self._next_look = self._next_orphans = 0.0
         self._again_at: float | None = None
-        self._give_up_at = float("inf")
+        self._give_up_at = self._leave_at = float("inf")
+        self._untold: deque[tuple[Generation, Message]] = deque()
+        """What launchers have told, and there was no time for yet."""
+        self._hangs = False
+        """Whether the history has been asked something, and does not answer."""
         self._offset = self._wall_offset()
         self.state = DaemonState(turned_at=self._clock.monotonic())
         """How it stands; a new one each turn, for whoever asks from another thread."""
@@ -165,14 +181,15 @@ class Daemon:
         self._selector.register(self._inbox, selectors.EVENT_READ)
         with self._heeding_signals(), ExitStack() as closing:
             closing.callback(self._close)
-            self._recorder.start()
             with suppress(OSError):  # the runs do without, and the history tells if it is the disk
-                self._journals.mkdir(parents=True, exist_ok=True)
+                history.make_state_folder(self._place)
+                self._journals.mkdir(exist_ok=True)
+            self._recorder.start()
             self._watcher.start()
             self._look()
             self._alarm.start()
             self._announce_daemon(Event.DAEMON_STARTED, pid=os.getpid(), watches=self._watcher.mode, http=http)
-            while not self._unfit and not (self._stopping and self._dispatch.running == 0):
+            while not self._is_over():
                 self._turn()
         if self._unfit:
             raise UnfitHistoryError(self._unfit)
@@ -186,13 +203,12 @@ class Daemon:
 
     def _turn(self) -> None:
         """Wait for something to happen, and act on it."""
-        events = self._selector.select(_TURN_S)
+        events = self._selector.select(0 if self._untold else _TURN_S)
+        if self._was_held_up():
+            return
         for item in self._inbox.take():
             self._hear(item)
-        for key, _ in events:
-            if isinstance(key.fileobj, Generation):
-                for message in key.fileobj.receive():
-                    self._told(key.fileobj, message)
+        self._listen([key.fileobj for key, _ in events if isinstance(key.fileobj, Generation)])
         self._mind_the_clock()
         self._keep_house()
         if self._opened and not self._stopping:
@@ -210,6 +226,26 @@ class Daemon:
             invalid=self._deployment.faults,
             runs_on=self._deployment.runs_on,
         )
+
+    def _is_over(self) -> bool:
+        """Whether there is nothing left to do, or nothing left to wait for."""
+        ended = self._dispatch.running == 0 or self._clock.monotonic() >= self._leave_at
+        return bool(self._unfit) or (bool(self._stopping) and ended)
+
+    def _was_held_up(self) -> bool:
+        """Whether it has stood still for so long that another may have its runs: it must start nothing then."""
+        idle_s = self._clock.monotonic() - self.state.turned_at
+        if idle_s >= _HELD_UP_S and self._opened and not self._recorder.exclusive:
+            self._unfit = f"this daemon was held up for {idle_s:.0f} s, and others may have its runs: {_START_ANEW}"
+        return bool(self._unfit)
+
+    def _listen(self, generations: Sequence[Generation]) -> None:
+        """Act on what launchers tell; what there is no time for now comes first in the next turn."""
+        if not self._untold:
+            self._untold.extend((generation, told) for generation in generations for told in generation.receive())
+        until = self._clock.monotonic() + _AT_A_TIME_S
+        while self._untold and self._clock.monotonic() < until:
+            self._told(*self._untold.popleft())
 
     def _hear(self, item: object) -> None:
         """Act on what a thread or a signal handler has left."""
@@ -242,8 +278,7 @@ class Daemon:
             case history.HistoryReplaced():
                 self._history_replaced(item)
             case history.HistoryEvicted():
-                self._trouble("history", "another daemon took this one for dead, and has its runs: they are stopped")
-                self._dispatch.stop("another daemon has taken it over")
+                self._unfit = f"another daemon took this one for dead, and has its runs: {_START_ANEW}"
             case history.HistoryRefused():
                 self._trouble("history", item.error)
             case history.HistoryUnfit():
@@ -282,8 +317,11 @@ class Daemon:
         if self._again_at is not None and now >= self._again_at:
             self._again_at = None
             self._reload(self._reloading.revalidate)
+        for generation in self._reloading.generations:
+            generation.mind()
+        self._mind_the_history()
         if now >= self._give_up_at:
-            self._dispatch.kill()
+            self._give_up()
         if self._opened and not self._recorder.exclusive and now >= self._next_orphans:
             self._next_orphans = now + _ORPHANS_S
             at = self._clock.now()  # the same where the history is asked again: those found are then known
@@ -336,14 +374,12 @@ class Daemon:
     # The history
 
     def _remember(self, memory: Memory) -> None:
-        """The history is open, or now this one's alone: take up where the daemons before this one left off."""
+        """The history is open: take up where the daemons before this one left off."""
         if self._recorder.exclusive:
             end_leftovers_of(self._place, self._me.id)
         self._take_over(memory.orphans)
         self._dispatch.adopt(memory.broken_off)
         self._dispatch.clear_away(memory.over)
-        if self._opened:
-            return
         self._deployment.remember(memory.pipelines)
         self._reloading.remember(each.snapshot for each in memory.pipelines if each.snapshot)
         self._opened = True
@@ -356,8 +392,9 @@ class Daemon:
         self._dispatch.adopt(Left(orphan.run.id, orphan.run.pipeline) for orphan in orphans)
 
     def _history_replaced(self, told: HistoryReplaced) -> None:
-        """There is a new history, which knows nothing."""
-        self._trouble("history", told.error, moved_to=str(told.moved_to) if told.moved_to else None)
+        """There is a new history, which knows nothing. With it all is well again: it is only to be told."""
+        moved_to = str(told.moved_to) if told.moved_to else None
+        self._announce_trouble("history", told.error, moved_to=moved_to)
         self._deployment.keep_all(self._reloading.pipelines)
         self._dispatch.history_replaced()
 
@@ -379,19 +416,27 @@ class Daemon:
     def _signalled(self, signum: int) -> None:
         if signum == signal.SIGHUP:
             if self._opened and not self._stopping:
+                self._announce_daemon(Event.DAEMON_RELOADING, signal=signal.Signals(signum).name)
                 self._reload(self._reloading.revalidate)
             return
         if self._echoes.is_one(signum):
             return
         self._stopping.append(signum)
         if len(self._stopping) > 1:
-            self._dispatch.kill()
+            self._give_up()
             return
         name = signal.Signals(signum).name
+        self.state = replace(self.state, stopping=True)
         self._announce_daemon(Event.DAEMON_STOPPING, signal=name, running=self._dispatch.running)
         self._give_up_at = self._clock.monotonic() + longest_stop_s(self._settings.grace_s) + _FOLLOW_UP_S
         self._scheduler.stop()
         self._dispatch.stop(f"the daemon was stopped by {name}")
+
+    def _give_up(self) -> None:
+        """Wait no longer for runs to end; what cannot even be killed is left behind."""
+        self._dispatch.kill()
+        self._give_up_at = float("inf")
+        self._leave_at = min(self._leave_at, self._clock.monotonic() + _KILLED_S)
 
     def _close(self) -> None:
         """Let go of everything, in order; the history last, as it takes what all others still have to say."""
@@ -408,6 +453,15 @@ class Daemon:
 
     # The house
 
+    def _mind_the_history(self) -> None:
+        """Notice that the history does not answer: it may not even refuse."""
+        hangs = self._recorder.held_up_s >= _ANSWER_S
+        if hangs and not self._hangs:
+            self._trouble("history", f"it has not answered for over {_ANSWER_S:.0f} s")
+        elif self._hangs and not hangs:
+            self._recovered("history")
+        self._hangs = hangs
+
     def _wall_offset(self) -> float:
         return self._clock.now().timestamp() - self._clock.monotonic()
 
@@ -417,7 +471,8 @@ class Daemon:
         step = self._offset - before
         if abs(step) >= _STEP_S:
             self._announce_daemon(Event.CLOCK_STEPPED, Level.WARNING, by_s=round(step, 3))
-            if step < 0:
+            # What is claimed on credit cannot be told from what was claimed before: it is not to be due again.
+            if step < 0 and not self._dispatch.on_credit:
                 self._scheduler.rewind(self._clock.now())
             self._alarm.reset()
 
@@ -439,11 +494,14 @@ class Daemon:
         told = {name: value for name, value in details.items() if value is not None}
         self._announce(Fact(event=event, at=self._clock.now(), level=level, details=told))
 
-    def _trouble(self, what: str, error: str, **details: Any) -> None:
+    def _trouble(self, what: str, error: str) -> None:
         """Tell, once, that something does not work."""
         if self.state.troubles.get(what) != error:
             self.state = replace(self.state, troubles={**self.state.troubles, what: error})
-            self._announce_daemon(Event.DAEMON_TROUBLED, Level.ERROR, what=what, error=error, **details)
+            self._announce_trouble(what, error)
+
+    def _announce_trouble(self, what: str, error: str, **details: Any) -> None:
+        self._announce_daemon(Event.DAEMON_TROUBLED, Level.ERROR, what=what, error=error, **details)
 
     def _recovered(self, what: str, **details: Any) -> None:
         if what in self.state.troubles:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import sys
 from collections import Counter
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,3 +121,21 @@ def test_a_nightly_slot_in_the_hour_that_comes_twice_runs_once_when_the_clocks_g
     daemon.set("2026-10-26T01:29:59+00:00")
     daemon.wait_for_slot("slot.due", "2026-10-26T01:30")
     assert daemon.outcomes() == {"2026-10-25T00:30": "ran", "2026-10-26T01:30": "ran"}
+
+
+def test_no_slot_runs_twice_where_the_clock_is_set_back_while_nothing_can_be_written(
+    tmp_path: Path, daemons: list[SteppedDaemon]
+) -> None:
+    daemon = start(daemons, tmp_path, "2026-11-22T12:00:00", 'cron = "* * * * * *", overlap = allow')
+    daemon.command.wait_for("run.succeeded")
+    with closing(sqlite3.connect(tmp_path / ".tasker" / "history.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        daemon.command.wait_for("daemon.troubled", what="history")
+        slot = datetime.fromisoformat(daemon.command.wait_for("slot.due")["slot"])
+        daemon.set((slot - timedelta(seconds=2)).isoformat())
+        daemon.command.wait_for("run.started", slot=(slot + timedelta(seconds=6)).isoformat())
+        other.execute("ROLLBACK")
+    daemon.command.wait_for("daemon.recovered", what="history")
+    daemon.command.signal(signal.SIGTERM)
+    started = Counter(told["slot"] for told in daemon.command.finish().named("run.started"))
+    assert set(started.values()) == {1}

@@ -321,3 +321,29 @@ def _zombies(pid: int) -> list[int]:
     return [
         each for each in linux.descendants(pid) if Path(f"/proc/{each}/stat").read_text().rpartition(")")[2][1] == "Z"
     ]
+
+
+def test_a_run_that_answers_nobody_does_not_keep_the_daemon_from_ending(tmp_path: Path) -> None:
+    write(
+        tmp_path / "tasks" / "stops_its_run.py",
+        """
+        import os
+        import signal
+        import time
+
+        from tasker import Task
+
+        class Stops(Task):
+            def run(self):
+                os.kill(os.getppid(), signal.SIGSTOP)
+                time.sleep(3600)
+        """,
+    )
+    write(tmp_path / "conf.d" / "p.conf", f'schedule = "{EACH_SECOND}"\ntasks = [{{ name = stops }}]')
+    with daemon(tmp_path, "--grace", "1") as watched:
+        watched.wait_for("step.started", pipeline="p")
+        watched.send(signal.SIGTERM)
+        watched.wait_for("daemon.stopping")
+        watched.send(signal.SIGINT)
+        assert watched.end() == 143
+    assert gone(str(tmp_path))
