@@ -148,9 +148,9 @@ class Generation:
         self._send(Validate(number=number, candidates=tuple(candidates)))
 
     def run(self, order: RunOrder) -> None:
-        """Start a run: `RunBegan`, `Told` …, and `RunEnded` or `Refused`."""
-        self._runs[order.run_id] = _Ordered()
+        """Start a run: `RunBegan`, `Told` …, and `RunEnded` or `Refused`. Raises `TooLargeError`, and no run starts."""
         self._send(order)
+        self._runs[order.run_id] = _Ordered()
 
     def stop(self, run_id: str, reason: str) -> None:
         """Stop a run in order; its error tells the reason. A run that has ended is left alone."""

@@ -180,6 +180,8 @@ class Launcher:
         os.register_at_fork(after_in_child=self._let_go)
         sys.path[:] = begin.path
         folders = begin.settings.task_folders
+        # By its bytecode, a module that is edited twice in a second, to the same length, would be what it was before.
+        sys.dont_write_bytecode = True
         catalogue = Catalogue(registry, folders, refused=begin.refused, importing=self._on_importing)
         self._project = Project(begin.settings, catalogue=catalogue)
         self._importing = ""
