@@ -270,6 +270,7 @@ class Daemon:
                 at = self._clock.now()
                 self._recorder.submit(lambda history: remembered(history, self._journals, at), self._remember)
             case history.HistoryTroubled():
+                self._hangs = False  # it has answered, and says itself when it is well again
                 self._trouble("history", item.error)
                 self._dispatch.history_troubled()
             case history.HistoryRecovered():
