@@ -196,10 +196,9 @@ def test_a_run_that_goes_on_is_in_the_new_history_where_the_old_one_was_deleted(
         (tmp_path / "state" / name).unlink(missing_ok=True)
     first.wait_for("daemon.troubled", what="history")
     kill(first)
-    (tmp_path / "gate").touch()
 
     second = start()
     resumed = second.wait_for("run.started", resumed_from=before["run_id"])
 
     assert resumed["slot"] == before["slot"]
-    assert os.listdir(tmp_path / "workspaces") == [resumed["run_id"]]
+    assert eventually(lambda: os.listdir(tmp_path / "workspaces") == [resumed["run_id"]])
