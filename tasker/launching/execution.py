@@ -58,7 +58,8 @@ def _executed(project: Project, order: RunOrder, tell: Callable[[Any], None], st
     occasion = project.occasion(
         order.run_id, order.slot, resumed_from=order.resumed_from, late_s=late_s, snapshot=snapshot
     )
-    loaded = project.load(Path(order.snapshot.path), folder=SnapshotFolder(order.snapshot), occasion=occasion)
+    folder = SnapshotFolder(order.snapshot)
+    loaded = project.load(Path(order.snapshot.path), order.overrides, folder=folder, occasion=occasion)
     if loaded.pipeline is None:
         tell(Refused(run_id=order.run_id, faults=loaded.faults))
         return REFUSED

@@ -68,6 +68,10 @@ class RunOrder:
     run_id: str
     snapshot: Snapshot
     slot: datetime
+    instance: str | None = None
+    """The key of the pipeline to run, of a file that makes several by `for_each`."""
+    overrides: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What parameters are set to, by name."""
     journal: Path | None = None
     """The file that the run appends its facts to."""
     done: Mapping[str, StepRun] = field(default_factory=lambda: MappingProxyType({}))

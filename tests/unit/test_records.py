@@ -72,6 +72,8 @@ VERSION = Version(
             run_id="r",
             snapshot=SNAPSHOT,
             slot=SLOT,
+            instance="crm",
+            overrides={"days": "7"},
             journal=Path("/j"),
             done={"one": StepRun(step="one", task="t", status=Status.SUCCEEDED, outputs={"a": [1, {"b": None}]})},
             resumed_from="q",
