@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,9 @@ def resolved(value: Value, known: Known, mask: Callable[[str], str]) -> Value | 
         case Late():
             text = "".join(_text(part, known) for part in value.parts)
             shown = "".join(_text(part, known, masked=True) for part in value.parts)
-            return _scalar(value.span, text, text, mask(shown))
+            of_a_run = any(isinstance(part, Scalar) and part.lasting is not None for part in value.parts)
+            lasting = mask("".join(_text(part, known, lasting=True) for part in value.parts)) if of_a_run else None
+            return replace(_scalar(value.span, text, text, mask(shown)), lasting=lasting)
         case Array():
             items = (resolved(item, known, mask) for item in value.items)
             return Array(value.span, tuple(item for item in items if item is not None))
@@ -108,9 +110,11 @@ def _output(reference: OutputReference, outputs: Mapping[str, Mapping[str, Any]]
     return data
 
 
-def _text(part: Scalar | Reference, known: Known, *, masked: bool = False) -> str:
+def _text(part: Scalar | Reference, known: Known, *, masked: bool = False, lasting: bool = False) -> str:
     if isinstance(part, Scalar):
-        return part.masked if masked and part.masked is not None else part.text
+        if lasting and part.lasting is not None:
+            return part.lasting
+        return part.masked if (masked or lasting) and part.masked is not None else part.text
     data = _data(part, known)
     if isinstance(data, dict | list):
         message = f"{part} is {'an object' if isinstance(data, dict) else 'a list'}, and cannot be part of a string"

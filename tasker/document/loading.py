@@ -74,7 +74,9 @@ def load(  # noqa: PLR0913 - all but the first go by name
             layers = _overrides(overrides, files, limits)
             if root is None or files.faults:
                 raise InvalidFileError(_in_order(files.faults))
-            resolver = Resolver(files.included, variables, secrets, limits, secret_variables=secret_variables)
+            resolver = Resolver(
+                files.included, variables, secrets, limits, secret_variables=secret_variables, of_a_run=of_a_run
+            )
             tree = resolver.resolve([root, *layers])
     except RecursionError:
         # The limits leave room for this; a caller that is itself nested deep may have taken it.

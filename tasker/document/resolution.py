@@ -75,8 +75,12 @@ class Resolver:
         limits: Limits,
         *,
         secret_variables: Collection[str] = (),
+        of_a_run: Collection[str] = (),
     ) -> None:
-        """Take what the document includes; of variables that are secrets, `secrets` answers the values."""
+        """Take what the document includes; of variables that are secrets, `secrets` answers the values.
+
+        The variables `of_a_run` have other values in each run.
+        """
         self.reads: set[tuple[str, ...]] = set()
         self.variables: dict[str, str | None] = {}
         self.secrets: dict[str, str] = {}
@@ -85,6 +89,7 @@ class Resolver:
         self._ask_variable = variables
         self._ask_secret = secrets
         self._secret_variables = secret_variables
+        self._of_a_run = of_a_run
         self._limits = limits
         self._merges = 0
         self._links = 0
@@ -324,9 +329,13 @@ class Resolver:
             return Late(span, tuple(parts))
         scalars = [part for part in parts if isinstance(part, Scalar)]
         text = "".join(part.text for part in scalars)
-        masked = any(part.masked is not None for part in scalars)
-        shown = "".join(part.text if part.masked is None else part.masked for part in scalars)
-        return Scalar(span, text, text, shown if masked else None)
+        if all(part.masked is None and part.lasting is None for part in scalars):
+            return Scalar(span, text, text)
+        shown = [part.text if part.masked is None else part.masked for part in scalars]
+        masked = "".join(shown) if any(part.masked is not None for part in scalars) else None
+        of_a_run = any(part.lasting is not None for part in scalars)
+        lasting = [each if part.lasting is None else part.lasting for part, each in zip(scalars, shown, strict=True)]
+        return Scalar(span, text, text, masked, "".join(lasting) if of_a_run else None)
 
     # Substitutions
 
@@ -375,7 +384,9 @@ class Resolver:
         if name not in self.variables:
             self.variables[name] = self._ask_variable(name, self._peek)
         value = self.variables[name]
-        return None if value is None else Scalar(node.span, value, value)
+        if value is None:
+            return None
+        return Scalar(node.span, value, value, lasting=f"${{{name}}}" if name in self._of_a_run else None)
 
     def _peek(self, path: str) -> str | None:
         keys = tuple(path.split("."))

@@ -81,6 +81,8 @@ class Scalar(Value):
     """What the value is as a string: a number's own spelling, a string decoded."""
     masked: str | None = None
     """The text with secrets masked, where secrets went into it."""
+    lasting: str | None = None
+    """The text as every run has it, where what tells of one run went into it: `log-${TODAY}`; secrets masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +168,22 @@ class Unknown(Late):
     parts: tuple[Scalar | Reference, ...] = ()
 
 
-def plain(value: Value, *, masked: bool = False) -> Any:
-    """The value as Python data; late parts as they are written, secrets as `MASK` where `masked`."""
+def plain(value: Value, *, masked: bool = False, lasting: bool = False) -> Any:
+    """The value as Python data; late parts as they are written, secrets as `MASK` where `masked`.
+
+    Where `lasting`, secrets are masked too, and variables that tell of one run stand as they are written.
+    """
     match value:
         case Scalar():
-            return value.masked if masked and value.masked is not None else value.data
+            if lasting and value.lasting is not None:
+                return value.lasting
+            return value.masked if (masked or lasting) and value.masked is not None else value.data
         case Array():
-            return [plain(item, masked=masked) for item in value.items]
+            return [plain(item, masked=masked, lasting=lasting) for item in value.items]
         case Object():
-            return {key: plain(item, masked=masked) for key, item in value.fields.items()}
+            return {key: plain(item, masked=masked, lasting=lasting) for key, item in value.fields.items()}
         case Late():
-            return "".join(str(plain(part, masked=masked)) for part in value.parts)
+            return "".join(str(plain(part, masked=masked, lasting=lasting)) for part in value.parts)
         case Reference():
             return str(value)
     message = f"not a value of a document: {value!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,7 @@ def document(
     overrides: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     partial: bool = False,
+    of_a_run: Collection[str] = (),
 ) -> Document:
     """The document that `text` makes, with `files` beside it to include."""
     return load(
@@ -55,6 +56,7 @@ def document(
         overrides=overrides or {},
         limits=limits or Limits(),
         partial=partial,
+        of_a_run=of_a_run,
     )
 
 

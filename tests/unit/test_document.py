@@ -186,6 +186,29 @@ def test_a_secret_is_no_part_of_the_revision() -> None:
     assert one.revision == two.revision
 
 
+# What tells of one run
+
+
+def test_what_tells_of_one_run_stands_as_it_is_written_where_what_lasts_is_asked_for() -> None:
+    text = "a = ${RUN_ID}\nb = log-${a}-${HOME}\nc = ${b} ${secret.S}\nd = ${secret.S}\ne = [1, ${HOME}]"
+    found = document(text, environment={"RUN_ID": "r7", "HOME": "h"}, secrets={"S": "hush"}, of_a_run={"RUN_ID"})
+    assert plain(found.root) == {"a": "r7", "b": "log-r7-h", "c": "log-r7-h hush", "d": "hush", "e": [1, "h"]}
+    assert plain(found.root, masked=True) == {
+        "a": "r7",
+        "b": "log-r7-h",
+        "c": "log-r7-h ***",
+        "d": "***",
+        "e": [1, "h"],
+    }
+    assert plain(found.root, lasting=True) == {
+        "a": "${RUN_ID}",
+        "b": "log-${RUN_ID}-h",
+        "c": "log-${RUN_ID}-h ***",
+        "d": "***",
+        "e": [1, "h"],
+    }
+
+
 # Outputs
 
 

@@ -97,6 +97,11 @@ def test_an_optional_output_that_is_null_is_null() -> None:
     assert plain(resolved(value([alone]), OUTPUTS)) == [None]
 
 
+def test_what_tells_of_one_run_is_still_known_where_a_reference_stands_beside_it() -> None:
+    made = resolved(text("in ", Scalar(SPAN, "/w/r7", "/w/r7", lasting="${WORKSPACE}"), "/", ("a", "n")), OUTPUTS)
+    assert [plain(made), plain(made, lasting=True)] == ["in /w/r7/3", "in ${WORKSPACE}/3"]
+
+
 def test_what_a_run_has_come_to_stands_where_it_is_referred_to() -> None:
     status = RunReference(SPAN, "status")
     made = resolved(value([Late(SPAN, (status,)), Late(SPAN, (status, Scalar(SPAN, "!", "!")))]), {}, status="failed")
