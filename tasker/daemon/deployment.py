@@ -188,7 +188,7 @@ class Deployment:
             updated_at=self._clock.now(),
         )
         content = json.dumps(to_json(version.snapshot))
-        self._recorder.submit(lambda history: history.keep_pipeline(record, content))
+        self._recorder.submit(lambda history: history.keep_pipelines([record], content))
 
 
 def _loaded(version: Version, at: datetime) -> Fact:

@@ -240,11 +240,12 @@ class History:
         """The pipelines that are scheduled, by name."""
         return [*pipelines.every(self._database)]
 
-    def keep_pipeline(self, record: PipelineRecord, snapshot: str) -> None:
-        """A pipeline as it is now; `snapshot` is the content of `record.snapshot_id`."""
+    def keep_pipelines(self, records: Sequence[PipelineRecord], snapshot: str) -> None:
+        """The pipelines of a file as they are now; `snapshot` is the content of the `snapshot_id` of them all."""
         with self.transaction():
-            pipelines.keep_snapshot(self._database, record.snapshot_id, snapshot)
-            pipelines.keep(self._database, record)
+            for snapshot_id in {record.snapshot_id for record in records}:
+                pipelines.keep_snapshot(self._database, snapshot_id, snapshot)
+            pipelines.keep(self._database, records)
 
     def keep_snapshot(self, snapshot_id: str, content: str) -> None:
         """Keep a snapshot. It goes when no pipeline and no run needs it any more."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from tasker.history import rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from tasker.history.database import Database
+    from tasker.history.database import Database, Row
     from tasker.history.model import PipelineRecord
 
 
@@ -19,16 +19,20 @@ def every(database: Database) -> Iterator[PipelineRecord]:
     return map(rows.pipeline, database.rows(f"SELECT {rows.listed(rows.PIPELINE)} FROM pipelines ORDER BY name"))  # noqa: S608
 
 
-def keep(database: Database, record: PipelineRecord) -> None:
-    """A pipeline as it is now."""
+def keep(database: Database, records: Iterable[PipelineRecord]) -> None:
+    """Pipelines as they are now."""
     names = rows.PIPELINE
     changed = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
-    schedule = None if record.schedule is None else json.dumps(dict(record.schedule))
-    database.change(
+    database.change_many(
         f"INSERT INTO pipelines ({rows.listed(names)}) VALUES ({rows.given(names)})"  # noqa: S608
         f" ON CONFLICT (name) DO UPDATE SET {changed}",
-        **rows.written({**{name: getattr(record, name) for name in names}, "schedule": schedule}),
+        [_row(record) for record in records],
     )
+
+
+def _row(record: PipelineRecord) -> Row:
+    schedule = None if record.schedule is None else json.dumps(dict(record.schedule))
+    return rows.written({**{name: getattr(record, name) for name in rows.PIPELINE}, "schedule": schedule})
 
 
 def forget(database: Database, name: str) -> None:

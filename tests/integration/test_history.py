@@ -143,7 +143,7 @@ def test_a_slot_is_decided_once(history: History) -> None:
 
 def test_the_last_slot_of_each_pipeline_is_known(history: History) -> None:
     for name in ("crm", "erp", "new"):
-        history.keep_pipeline(pipeline(name), "{}")
+        history.keep_pipelines([pipeline(name)], "{}")
     history.claim([claim("a", 1), claim("b", 3), claim("c", 2), claim("d", 5, "erp"), claim("e", 9, "gone")])
     assert history.last_slots() == {"crm": slot(3).at, "erp": slot(5).at}
 
@@ -404,9 +404,9 @@ def pipeline(name: str = "crm", snapshot: str = "s1", **rest: object) -> Pipelin
 
 
 def test_pipelines_are_kept_with_their_snapshots(history: History) -> None:
-    history.keep_pipeline(pipeline("erp", schedule=None), "{}")
-    history.keep_pipeline(pipeline(), "the text: 100 % \0 \ud800")
-    history.keep_pipeline(pipeline(updated_at=NOON + DAY), "the text: 100 % \0 \ud800")
+    history.keep_pipelines([pipeline("erp", schedule=None)], "{}")
+    history.keep_pipelines([pipeline()], "the text: 100 % \0 \ud800")
+    history.keep_pipelines([pipeline(updated_at=NOON + DAY)], "the text: 100 % \0 \ud800")
     assert history.pipelines() == [pipeline(updated_at=NOON + DAY), pipeline("erp", schedule=None)]
     assert history.snapshot("s1") == "{}"  # a snapshot's id is its digest: it is never another
     assert history.snapshot("none") is None
@@ -517,7 +517,7 @@ def test_two_daemons_that_begin_a_history_at_once_make_one(postgres_url: str) ->
 
 
 def test_what_is_old_goes_but_for_the_last_run_the_last_success_and_the_last_slot(history: History) -> None:
-    history.keep_pipeline(pipeline(), "{}")
+    history.keep_pipelines([pipeline()], "{}")
     ends = [RunStatus.SUCCEEDED, RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.FAILED]
     for number, status in enumerate(ends):
         history.claim([replace(claim(f"run-{number}", number), at=NOON + timedelta(minutes=number))])
@@ -543,7 +543,7 @@ def test_what_is_young_or_has_not_ended_stays(history: History) -> None:
 
 
 def test_of_a_pipeline_at_most_so_many_runs_are_kept(history: History) -> None:
-    history.keep_pipeline(pipeline(), "{}")
+    history.keep_pipelines([pipeline()], "{}")
     for number in range(10):
         history.claim([replace(claim(f"run-{number}", number), at=NOON + timedelta(minutes=number))])
         history.end(f"run-{number}", RunStatus.FAILED, None, NOON)
@@ -569,7 +569,7 @@ def test_a_run_stays_as_long_as_one_that_resumed_it(history: History) -> None:
 
 
 def test_a_snapshot_stays_as_long_as_a_pipeline_or_a_run_needs_it(history: History) -> None:
-    history.keep_pipeline(pipeline(snapshot="of a pipeline"), "{}")
+    history.keep_pipelines([pipeline(snapshot="of a pipeline")], "{}")
     history.keep_snapshot("of a run", "{}")
     history.keep_snapshot("of nobody", "{}")
     history.claim([claim(snapshot_id="of a run")])
