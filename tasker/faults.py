@@ -43,6 +43,7 @@ CODES = {
     "never-due": "a cron expression never comes due",
     "unknown-timezone": "no time zone has this name",
     "duplicate-pipeline": "two files make pipelines of one name",
+    "unknown-instance": "an instance is asked for that the file does not make",
 }
 """Every code that a fault can have, and what it means. Codes are stable: tools may rely on them."""
 

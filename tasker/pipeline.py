@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Names of pipelines stand in file names, labels of metrics and the names of Kubernetes objects."""
 NAME_RULE = "letters, digits, '.', '_' and '-', beginning with a letter or digit; at most 100"
+_OF_INSTANCE = "/"
+"""What stands between the name of a file's pipelines and the key of one of them."""
 DEFAULT_MAX_PARALLEL = 4
 """Steps of a run that run at once where the file does not say: they wait for networks more than for cores."""
 
@@ -149,6 +151,8 @@ class Pipeline:
     """Values that may appear in no log, page or history."""
     file: str = ""
     """The conf file, as shown to people."""
+    instance: str | None = None
+    """The key of the entry of `for_each` that the pipeline was made for."""
 
     @property
     def phases(self) -> Mapping[Phase, tuple[Step, ...]]:
@@ -167,3 +171,18 @@ class Pipeline:
             if step.id == step_id:
                 return step
         raise KeyError(step_id)
+
+
+def instance_name(base: str, key: str | None) -> str:
+    """The name of the pipeline that a file named `base` makes for the entry `key` of its `for_each`."""
+    return base if key is None else f"{base}{_OF_INSTANCE}{key}"
+
+
+def base_name(name: str) -> str:
+    """Of a pipeline's name, the part that its file has to itself."""
+    return name.partition(_OF_INSTANCE)[0]
+
+
+def instance_of(name: str) -> str | None:
+    """The key of the instance that a pipeline's name tells, or `None` where its file has no `for_each`."""
+    return name.partition(_OF_INSTANCE)[2] or None

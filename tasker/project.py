@@ -18,6 +18,7 @@ from tasker.errors import InvalidFileError
 from tasker.faults import Fault, Place
 from tasker.folder import ConfFolder
 from tasker.nearest import nearest
+from tasker.pipeline import base_name
 from tasker.registry import registry
 from tasker.run import new_run_id
 from tasker.running.runner import Occasion, Runner
@@ -52,12 +53,36 @@ class Loaded:
     pipeline: Pipeline | None = None
     """The plan; `None` where there are faults."""
     faults: tuple[Fault, ...] = ()
+    instance: str | None = None
+    """The key of the entry of `for_each` that this was read for."""
 
     @property
     def named_at(self) -> Place:
         """Where the pipeline's name is written: where its file has none, it is the file's."""
         name = self.document.root.fields.get("name") if self.document else None
         return name.place if name is not None else Place(self.pipeline.file if self.pipeline else str(self.path))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedFile:
+    """All pipelines of a conf file: one, or as many as its `for_each` has entries; valid together or not at all."""
+
+    path: Path
+    loaded: tuple[Loaded, ...] = ()
+    """In the order of the entries; each with its pipeline where no fault is an error."""
+    faults: tuple[Fault, ...] = ()
+    """What is wrong with any of them, each fault once."""
+
+    @property
+    def name(self) -> str:
+        """What the file's pipelines are named by; the file's own name where that is not known."""
+        pipeline = self.loaded[0].pipeline if self.loaded else None
+        return base_name(pipeline.name) if pipeline is not None else self.path.stem
+
+    @property
+    def named_at(self) -> Place:
+        """Where that name is written."""
+        return self.loaded[0].named_at if self.loaded else Place(str(self.path))
 
 
 class Project:
@@ -85,11 +110,17 @@ class Project:
         *,
         folder: Folder | None = None,
         occasion: Occasion | None = None,
+        instance: str | None = None,
     ) -> Loaded:
         """Read and validate a file for a run on an occasion: one that is due now, where none is given.
 
         `overrides` are parameters by name; `folder` has the file and what it includes, if it is not the conf folder.
+        `instance` is the key of one of its entries, where it has a `for_each`.
         """
+        if instance is not None:
+            fault = Fault("unknown-instance", Place(str(path)), f"the file has no instance '{instance}'")
+            occasion = occasion or self.occasion(new_run_id(self._clock.now()), self._clock.now())
+            return Loaded(path=path, occasion=occasion, instance=instance, faults=(fault,))
         now = self._clock.now()
         occasion = occasion or self.occasion(new_run_id(now), now)
         folder = folder or ConfFolder(self.settings.folder_of(path))
@@ -105,6 +136,13 @@ class Project:
             occasion = self._local(occasion, pipeline)
             pipeline = self._masking(pipeline)
         return replace(loaded, occasion=occasion, document=document, pipeline=pipeline, faults=tuple(faults))
+
+    def load_file(
+        self, path: Path, overrides: Mapping[str, str] | None = None, *, folder: Folder | None = None
+    ) -> LoadedFile:
+        """Read and validate all pipelines of a file, each for an occasion of its own that is due now."""
+        loaded = self.load(path, overrides, folder=folder)
+        return LoadedFile(path=path, loaded=(loaded,), faults=loaded.faults)
 
     def run(
         self,
