@@ -64,7 +64,7 @@ class Tasker:
 
     def _run(self, loaded: Loaded) -> int:
         from tasker import linux  # noqa: PLC0415
-        from tasker.foreground import run_logged  # noqa: PLC0415 - validating alone needs no log
+        from tasker.foreground.logged import run_logged  # noqa: PLC0415 - validating alone needs no log
 
         for name in self._project.settings.secret_env:
             linux.forget(name)

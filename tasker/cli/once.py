@@ -58,7 +58,7 @@ def _run_all(
 ) -> Iterator[int]:
     """Run one after the other until a signal stops one; their exit statuses."""
     from tasker.facts import Level  # noqa: PLC0415
-    from tasker.foreground import run_logged  # noqa: PLC0415 - a dry run needs no log
+    from tasker.foreground.logged import run_logged  # noqa: PLC0415 - a dry run needs no log
 
     for loaded in all_loaded:
         status = _run_watched(project, loaded) if console else run_logged(project, loaded, Level(arguments.log_level))
@@ -70,7 +70,8 @@ def _run_all(
 def _run_watched(project: Project, loaded: Loaded) -> int:
     """Run, with a live view on the terminal; the exit status."""
     from tasker.cli.live import LiveView  # noqa: PLC0415 - nothing of it is needed in a pipe
-    from tasker.foreground import exit_status, stopped_by_signals  # noqa: PLC0415
+    from tasker.running.stop import exit_status  # noqa: PLC0415
+    from tasker.running.supervision import stopped_by_signals  # noqa: PLC0415
 
     assert loaded.pipeline is not None  # noqa: S101 - there were no faults
     with stopped_by_signals() as stop, LiveView(loaded.pipeline) as view:

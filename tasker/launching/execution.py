@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 from tasker import linux
 from tasker.clock import Clock
 from tasker.errors import TaskerError
-from tasker.foreground import exit_status
 from tasker.journal import Journal
 from tasker.launching.messages import Broken, Refused, RunBegan, Told
 from tasker.launching.snapshot import SnapshotFolder
-from tasker.running.stop import StopRequest
+from tasker.running.stop import StopRequest, exit_status
 from tasker.running.supervision import heeded_signals
 
 if TYPE_CHECKING:

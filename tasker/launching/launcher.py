@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from tasker import linux
 from tasker.discovery import Catalogue
-from tasker.foreground import stopped_by_signals
 from tasker.launching.code_files import code_files
 from tasker.launching.examination import Examination
 from tasker.launching.execution import execute
@@ -48,7 +47,7 @@ from tasker.registry import registry
 from tasker.run import longest_stop_s
 from tasker.running.channel import Receiver, Sender
 from tasker.running.process import Leftovers, signals_blocked
-from tasker.running.supervision import begun
+from tasker.running.supervision import begun, stopped_by_signals
 from tasker.running.workspace import remove
 from tasker.signature import BrokenSignatureError, signature
 

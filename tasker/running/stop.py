@@ -7,8 +7,12 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from tasker.run import Status
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tasker.run import Run
 
 
 _ECHO_S = 0.5
@@ -65,3 +69,10 @@ class StopRequest:
         """Let go of the descriptors."""
         os.close(self._read)
         os.close(self._write)
+
+
+def exit_status(run: Run, stop: StopRequest) -> int:
+    """What a run comes to as an exit status: 0 worked, 1 a step failed, 128 and the signal where one was to stop it."""
+    if stop.signals:
+        return 128 + stop.signals[0]
+    return 0 if run.status is Status.SUCCEEDED else 1

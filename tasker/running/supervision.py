@@ -10,14 +10,16 @@ import os
 import signal
 import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from tasker import linux
 from tasker.running.process import Leftovers, signals_blocked
+from tasker.running.stop import StopRequest
 from tasker.running.workspace import remove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -30,6 +32,19 @@ _KILLED = 128 + signal.SIGKILL
 def heeded_signals() -> list[int]:
     """Those of `STOPPING` that this program was not started to ignore, as `nohup` does."""
     return [signum for signum in STOPPING if signal.getsignal(signum) is not signal.SIG_IGN]
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[StopRequest]:
+    """A request to stop that the signals of a terminal, of `kill` and of Kubernetes make."""
+    stop = StopRequest()
+    before = {signum: signal.signal(signum, lambda number, _frame: stop.request(number)) for signum in heeded_signals()}
+    try:
+        yield stop
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        stop.close()
 
 
 def supervised(body: Callable[[], int], workspaces: Iterable[Path] = ()) -> int:
