@@ -9,7 +9,7 @@ from pathlib import Path
 from support.histories import fact, whole_run
 
 from tasker.facts import Event
-from tasker.journal import Journal, read
+from tasker.journal import Journal, Reader, read
 
 
 def test_what_matters_is_read_back_and_what_steps_print_is_not_kept(tmp_path: Path) -> None:
@@ -81,3 +81,28 @@ def test_what_does_not_fit_on_the_disk_is_written_as_soon_as_there_is_room(tmp_p
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         journal.write(fact(Event.RUN_FAILED))
     assert [each.event for each in read(file)] == [Event.RUN_STARTED, *[Event.STEP_STARTED] * 3, Event.RUN_FAILED]
+
+
+def test_a_whole_journal_has_what_steps_print_as_far_as_there_is_room_and_says_what_it_lacks(tmp_path: Path) -> None:
+    file = tmp_path / "run-1.jsonl"
+    lines = [fact(Event.STEP_OUTPUT, line=str(number)) for number in range(5)]
+    reader = Reader(file)
+    assert reader.read() == []
+    with Journal(file, whole=True, most=300) as journal:
+        for each in (fact(Event.RUN_STARTED), *lines):
+            journal.write(each)
+        assert reader.read() == [fact(Event.RUN_STARTED), *lines[:2]]
+        journal.write(fact(Event.RUN_FAILED))
+    assert reader.read() == [fact(Event.RUN_FAILED)]
+    assert (reader.left_out, reader.read()) == (3, [])
+
+
+def test_who_reads_along_takes_a_line_when_it_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "run-1.jsonl"
+    with Journal(file) as journal:
+        journal.write(fact(Event.RUN_STARTED))
+    whole, reader = file.read_bytes(), Reader(file)
+    file.write_bytes(whole[:-1])
+    assert reader.read() == []
+    file.write_bytes(whole)
+    assert reader.read() == [fact(Event.RUN_STARTED)]
