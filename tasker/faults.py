@@ -28,6 +28,7 @@ CODES = {
     "bad-value": "a reserved key has a value that it cannot take",
     "not-yet": "a reserved key whose meaning this version does not have",
     "unknown-parameter": "a parameter is set that the pipeline does not declare",
+    "unknown-step": "a step is chosen that the pipeline does not have",
     "unknown-task": "a step names a task that is not registered",
     "duplicate-task": "two tasks have one name",
     "broken-task": "a task's module does not import, or its signature cannot be read",

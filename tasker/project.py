@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from tasker.document import Document, Folder
     from tasker.facts import Fact
     from tasker.pipeline import Pipeline, Schedule
-    from tasker.run import Run, StepRun
+    from tasker.run import Run
+    from tasker.running.earlier import Earlier
     from tasker.running.stop import StopRequest
     from tasker.settings import Settings
+    from tasker.task import Task
     from tasker.variables import Variables
 
 PARAMS = "params"
@@ -150,9 +152,9 @@ class Project:
         *,
         observers: Iterable[Callable[[Fact], None]],
         stop: StopRequest,
-        done: Mapping[str, StepRun] | None = None,
+        code: Callable[[type[Task]], str] | None = None,
     ) -> Run:
-        """Run what was loaded, in a workspace of its own, without the steps that are `done`.
+        """Run what was loaded, in the workspace of its occasion; `code` is as a `Runner` takes it.
 
         Raises `InvalidFileError`, `WorkspaceError`.
         """
@@ -167,16 +169,18 @@ class Project:
                 stop=stop,
                 clock=self._clock,
                 grace_s=self.settings.grace_s,
-                done=done,
+                code=code,
             ).run()
 
     def variables(self, path: Path, occasion: Occasion) -> Variables:
         """What the file may read, were it to run on this occasion."""
         return self.settings.variables(path, run_id=occasion.run_id, slot=occasion.slot, workspace=occasion.workspace)
 
-    def occasion(self, run_id: str, slot: datetime, **more: Any) -> Occasion:
-        """The occasion of a run, with the workspace that the settings give it."""
-        return Occasion(run_id=run_id, slot=slot, workspace=(self.settings.workspaces / run_id).absolute(), **more)
+    def occasion(self, run_id: str, slot: datetime, *, earlier: Earlier | None = None, **more: Any) -> Occasion:
+        """The occasion of a run, with the workspace that the settings give it, or that of the run that it resumes."""
+        name = run_id if earlier is None else earlier.run_id
+        workspace = earlier.workspace if earlier and earlier.workspace else self.settings.workspaces / name
+        return Occasion(run_id=run_id, slot=slot, workspace=workspace.absolute(), earlier=earlier, **more)
 
     def _local(self, occasion: Occasion, pipeline: Pipeline) -> Occasion:
         """The occasion in the time zone of the pipeline's schedule, with what its steps find in their environment."""

@@ -73,6 +73,8 @@ class StepRun:
     error: str | None = None
     """Why it failed or was skipped, in one sentence."""
     outputs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    fingerprint: str = ""
+    """A digest of what its outcome depends on: its task, the code of that, and its arguments; empty if not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,9 @@ Not to be confused with `runner`, which carries out one run, in a process of its
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tasker.daemon.recovery import MOST_RESUMPTIONS, Left, Plan, clear_away, recover
@@ -23,7 +22,7 @@ from tasker.running.workspace import remove
 from tasker.scheduling.scheduler import Settle, Start, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from tasker.clock import Clock
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from tasker.launching.generation import Generation
     from tasker.launching.messages import Refused, RunBegan
     from tasker.launching.snapshot import Snapshot
-    from tasker.run import StepRun
+    from tasker.running.earlier import Earlier
     from tasker.scheduling.scheduler import Decision, Scheduler
 
 _UNTOLD = "its process ended without telling how"
@@ -50,11 +49,10 @@ class DueRun:
     revision: str
     snapshot: Snapshot | None = None
     """What it is to run on, where it resumes another; else it is what is in force when it starts."""
-    resumed_from: str | None = None
     resumption: int = 0
     """How many runs there were before it, each resumed by the next."""
-    done: Mapping[str, StepRun] = field(default_factory=lambda: MappingProxyType({}))
-    """The steps that need not run again."""
+    earlier: Earlier | None = None
+    """The run that it resumes."""
     generation: Generation | None = None
     """Where it runs; `None` while it waits."""
     interrupted: bool = False
@@ -146,7 +144,7 @@ class Dispatch:
             daemon="",
             claimed_at=at,
             started_at=None if run.generation is None else at,
-            resumed_from=run.resumed_from,
+            resumed_from=run.earlier.run_id if run.earlier else None,
             resumption=run.resumption,
         )
 
@@ -196,12 +194,11 @@ class Dispatch:
             self._announce_end(DueRun(old.id, slot, old.revision, interrupted=True), old.error or "")
         if not recovered.begun:
             self._empty(old.id)
-            resumes = old.resumed_from is not None
-            run = DueRun(old.id, slot, old.revision, snapshot if resumes else None, old.resumed_from, old.resumption)
-            run.done = recovered.done if resumes else {}
+            snapshot = snapshot if recovered.earlier is not None else None
+            run = DueRun(old.id, slot, old.revision, snapshot, old.resumption, recovered.earlier)
             self._take_up(run, replaced=recovered.replaced)
         elif (new := recovered.next) is not None:
-            self._take_up(DueRun(new.id, slot, old.revision, snapshot, old.id, new.resumption, recovered.done))
+            self._take_up(DueRun(new.id, slot, old.revision, snapshot, new.resumption, recovered.earlier))
 
     def _empty(self, run_id: str) -> None:
         """Remove the workspace of a run that had not begun: it is to make it itself."""
@@ -214,7 +211,7 @@ class Dispatch:
         if replaced:
             self._settle(run.slot, Outcome.SUPERSEDED, "a later slot has taken its place")
         elif self._scheduler.is_scheduled(run.slot.pipeline):
-            begun = run.resumed_from is not None
+            begun = run.earlier is not None
             self.carry_out(self._scheduler.restore(run.slot, self._clock.now(), begun=begun))
         else:
             self._settle(run.slot, Outcome.SKIPPED, "its pipeline is not scheduled any more")
@@ -325,7 +322,7 @@ class Dispatch:
         """A slot whose run was to start comes to something else."""
         run, at = self._by_slot.pop(slot), self._clock.now()
         self._runs.pop(run.id)
-        if run.resumed_from is not None:
+        if run.earlier is not None:
             run.interrupted = True
             self._announce_end(run, f"it is not resumed: {reason}")
             return
@@ -372,8 +369,7 @@ class Dispatch:
             snapshot=snapshot,
             slot=run.slot.at,
             journal=self._journal(run.id),
-            done=run.done,
-            resumed_from=run.resumed_from,
+            earlier=run.earlier,
         )
         try:
             generation.run(order)

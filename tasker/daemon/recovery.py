@@ -17,6 +17,7 @@ from tasker.launching.snapshot import Snapshot
 from tasker.pipeline import Catchup, Overlap, Resume
 from tasker.records import from_json
 from tasker.run import Outcome, Status
+from tasker.running.earlier import Earlier
 from tasker.running.workspace import remove
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from tasker.history import History, Orphan, PipelineRecord, RunRecord
     from tasker.launching.versions import Version
-    from tasker.run import StepRun
 
 MARK = "TASKER_DAEMON_ID"
 """The variable by which every process that a daemon has started, directly or not, is known as its own."""
@@ -63,8 +63,8 @@ class Recovered:
     """The run that goes on with it."""
     replaced: bool = False
     """Whether a later slot has taken its place, as the schedule wants it."""
-    done: Mapping[str, StepRun]
-    """The steps that need not run again."""
+    earlier: Earlier | None
+    """What the run that goes on with it may take over; or it itself, where it resumes one and has not begun."""
     snapshot: Snapshot | None
 
     @property
@@ -156,9 +156,14 @@ def _ended_or_resumed(history: History, run: RunRecord, left: Left, plan: Plan) 
         told=left.told,
         next=following,
         replaced=replaced,
-        done=history.finished_steps(run.id),
+        earlier=_earlier(history, run),
         snapshot=_snapshot(history, run.snapshot_id),
     )
+
+
+def _earlier(history: History, run: RunRecord) -> Earlier | None:
+    begun = run.id if run.status is not RunStatus.WAITING else run.resumed_from
+    return Earlier(run_id=begun, steps=history.finished_steps(begun)) if begun is not None else None
 
 
 def _is_replaced(history: History, run: RunRecord, version: Version) -> bool:
@@ -203,16 +208,17 @@ class Memory:
 
 def remembered(history: History, journals: Path, at: datetime) -> Memory:
     """What is known of the daemons before this one, whose runs become this one's."""
-    decided = history.last_slots()
+    decided, records = history.last_slots(), history.pipelines()
+    snapshots = {each: _snapshot(history, each) for each in {record.snapshot_id for record in records}}
     known = [
         Remembered(
             record=record,
-            snapshot=_snapshot(history, record.snapshot_id),
+            snapshot=snapshots[record.snapshot_id],
             decided=decided.get(record.name),
             succeeded_at=_succeeded_at(history, record.name),
             last_run=_last_run(history, record.name),
         )
-        for record in history.pipelines()
+        for record in records
     ]
     orphans = history.orphans(at)
     broken_off, over = _journalled(history, journals)

@@ -52,13 +52,15 @@ def execute(project: Project, order: RunOrder, tell: Callable[[Any], None], reas
 
 def _executed(project: Project, order: RunOrder, tell: Callable[[Any], None], stop: StopRequest) -> int:
     project = project.within(Path(order.snapshot.folder))
-    late_s = round((Clock().now() - order.slot).total_seconds(), 3) if order.resumed_from is None else None
+    late_s = round((Clock().now() - order.slot).total_seconds(), 3) if order.earlier is None else None
     snapshot = order.snapshot.id
     occasion = project.occasion(
-        order.run_id, order.slot, resumed_from=order.resumed_from, late_s=late_s, snapshot=snapshot
+        order.run_id, order.slot, earlier=order.earlier, chosen=order.chosen, late_s=late_s, snapshot=snapshot
     )
     folder = SnapshotFolder(order.snapshot)
-    loaded = project.load(Path(order.snapshot.path), order.overrides, folder=folder, occasion=occasion)
+    loaded = project.load(
+        Path(order.snapshot.path), order.overrides, folder=folder, occasion=occasion, instance=order.instance
+    )
     if loaded.pipeline is None:
         tell(Refused(run_id=order.run_id, faults=loaded.faults))
         return REFUSED
@@ -68,7 +70,7 @@ def _executed(project: Project, order: RunOrder, tell: Callable[[Any], None], st
         if journal is not None:
             # First: what is told has been written.
             observers.insert(0, open_files.enter_context(journal).write)
-        return exit_status(project.run(loaded, observers=observers, stop=stop, done=order.done), stop)
+        return exit_status(project.run(loaded, observers=observers, stop=stop), stop)
 
 
 def _journal(path: Path) -> Journal | None:

@@ -14,7 +14,8 @@ from tasker.faults import Fault
 from tasker.launching.snapshot import Snapshot
 from tasker.launching.versions import Version
 from tasker.records import from_json, to_json
-from tasker.run import StepRun
+from tasker.running.chosen import Chosen
+from tasker.running.earlier import Earlier
 from tasker.settings import Settings
 
 LARGEST = 32 * 1024 * 1024
@@ -74,10 +75,10 @@ class RunOrder:
     """What parameters are set to, by name."""
     journal: Path | None = None
     """The file that the run appends its facts to."""
-    done: Mapping[str, StepRun] = field(default_factory=lambda: MappingProxyType({}))
-    """Steps that succeeded in the run that this one resumes, which are not run again."""
-    resumed_from: str | None = None
-    """The id of the run that this one resumes."""
+    earlier: Earlier | None = None
+    """The run that this one resumes."""
+    chosen: Chosen | None = None
+    """The steps to do, where not all are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

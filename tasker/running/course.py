@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tasker.pipeline import Pipeline, Step
     from tasker.references import Known
+    from tasker.running.earlier import Earlier
     from tasker.running.order import Pass
 
 
@@ -43,17 +44,15 @@ class Standing:
 class Course:
     """How one run goes on: step by step within a phase, and from phase to phase."""
 
-    def __init__(
-        self, pipeline: Pipeline, *, mask: Callable[[str], str] = str, done: Mapping[str, StepRun] | None = None
-    ) -> None:
-        """Take the plan; hooks run whatever a run before has `done`."""
+    def __init__(self, pipeline: Pipeline, *, mask: Callable[[str], str] = str, earlier: Earlier | None = None) -> None:
+        """Take the plan; hooks run whatever an `earlier` run has done."""
         self.phase = Phase.TASKS
         self.standing = Standing()
         self.ended: dict[str, StepRun] = {}
         """What became of each step so far, in the order of their ends."""
         self._phases = pipeline.phases
         self._mask = mask
-        self._order = Order(pipeline.steps, mask=mask, ended=self.ended, done=done)
+        self._order = Order(pipeline.steps, mask=mask, ended=self.ended, earlier=earlier)
         self._halted: tuple[Status, str] | None = None
         self.finished = False
         """Whether the last phase has ended."""

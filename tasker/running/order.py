@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tasker.document.values import OutputReference
     from tasker.pipeline import Step
+    from tasker.running.earlier import Earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,16 @@ class Order:
         *,
         mask: Callable[[str], str] = str,
         ended: dict[str, StepRun] | None = None,
-        done: Mapping[str, StepRun] | None = None,
+        earlier: Earlier | None = None,
         run: Mapping[str, str] | None = None,
     ) -> None:
         """Take the steps, and what is known before them.
 
-        `ended` has what became of earlier steps of the run, and is added to; of the steps that a run before has
-        `done`, those that succeeded are passed over; `run` is what the run has come to, for `${run.KEY}`.
+        `ended` has what became of earlier steps of the run, and is added to; steps of an `earlier` run are passed
+        over; `run` is what the run has come to, for `${run.KEY}`.
         """
         self.ended: dict[str, StepRun] = {} if ended is None else ended
-        self._done = {step_id: each for step_id, each in (done or {}).items() if each.status is Status.SUCCEEDED}
+        self._done = earlier.steps if earlier else {}
         self._run = run or {}
         self._mask = mask
         self._steps = {step.id: step for step in steps}

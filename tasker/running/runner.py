@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from tasker.facts import Fact
     from tasker.pipeline import Pipeline, Step
     from tasker.registry import TaskRegistry
+    from tasker.running.chosen import Chosen
+    from tasker.running.earlier import Earlier
     from tasker.running.stop import StopRequest
+    from tasker.task import Task
 
 _LEFTOVER_POLL_S = 0.05
 """Seconds between looks at what a step that is being ended has left behind: nothing tells when these end."""
@@ -65,8 +68,10 @@ class Occasion:
     """A folder that is there already, and this run's own."""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Variables that steps find beside those of the program."""
-    resumed_from: str | None = None
-    """The id of the run that broke off, and that this one takes up again."""
+    earlier: Earlier | None = None
+    """The run that this one resumes."""
+    chosen: Chosen | None = None
+    """The steps to do, where not all are."""
     late_s: float | None = None
     """Seconds from the slot to the start; `None` where nobody waited for the slot."""
     snapshot: str | None = None
@@ -86,9 +91,9 @@ class Runner:
         observers: Iterable[Callable[[Fact], None]] = (),
         clock: Clock | None = None,
         grace_s: float = DEFAULT_GRACE_S,
-        done: Mapping[str, StepRun] | None = None,
+        code: Callable[[type[Task]], str] | None = None,
     ) -> None:
-        """Take the plan; steps that are `done`, with success, are not done again, and hand on the same."""
+        """Take the plan; `code` answers a digest of a task's code, and is given where somebody records the run."""
         self._pipeline = pipeline
         self._occasion = occasion
         self._tasks = tasks
@@ -105,7 +110,8 @@ class Runner:
             on_error=lambda: self._after(0, partial(self._halt, Status.FAILED, "whoever observes it failed")),
         )
         self._announce = self._announcer.announce
-        self._course = Course(pipeline, mask=self._masker.mask, done=done)
+        self._course = Course(pipeline, mask=self._masker.mask, earlier=occasion.earlier)
+        self._resumed_from = occasion.earlier.run_id if occasion.earlier else None
         self._leftovers = Leftovers()
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -188,7 +194,7 @@ class Runner:
         step_run = self._course.passed(passed)
         match passed.status:
             case Status.SUCCEEDED:
-                reason = f"it succeeded in run {self._occasion.resumed_from}, which this one resumes"
+                reason = f"it succeeded in run {self._resumed_from}, which this one resumes"
                 told = self._announcer.handed_on(step_run.outputs)
                 self._announce(Event.STEP_SKIPPED, passed.step, reason=reason, **told)
             case Status.SKIPPED:
@@ -440,7 +446,7 @@ class Runner:
 
     def _announce_start(self) -> None:
         occasion = self._occasion
-        told = {"resumed_from": occasion.resumed_from, "late_s": occasion.late_s, "snapshot": occasion.snapshot}
+        told = {"resumed_from": self._resumed_from, "late_s": occasion.late_s, "snapshot": occasion.snapshot}
         self._announce(
             Event.RUN_STARTED,
             file=self._pipeline.file,

@@ -20,6 +20,7 @@ from tasker import Task, linux
 from tasker.facts import Event
 from tasker.pipeline import LateArgument, OnFailure, Retry
 from tasker.run import Status, StepRun
+from tasker.running.earlier import Earlier
 
 
 def descriptors() -> int:
@@ -255,16 +256,14 @@ def test_a_stop_may_say_why(tmp_path: Path) -> None:
 
 
 def test_what_a_run_before_has_done_is_not_done_again_and_hands_on_the_same(tmp_path: Path) -> None:
-    """The second step had failed, so that nothing of it counts."""
     before = {
         "hands": StepRun(step="hands", task="hands", status=Status.SUCCEEDED, attempts=2, outputs={"a": 1}),
-        "reads": StepRun(step="reads", task="reads", status=Status.FAILED, error="out of luck"),
         "gone": StepRun(step="gone", task="hands", status=Status.SUCCEEDED),
     }
     tasks = Tasks(hands=lambda _: {"a": 2}).add("reads", lambda _, a: {"read": a})
     watcher = Watcher()
     reads = step("reads", needs=("hands",), arguments={"a": LateArgument(output("hands", "a"), int)})
-    ended = run(tmp_path, tasks, step("hands"), reads, watcher=watcher, done=before, resumed_from="r0")
+    ended = run(tmp_path, tasks, step("hands"), reads, watcher=watcher, earlier=Earlier(run_id="r0", steps=before))
     assert ended.steps[0] == before["hands"]
     assert (ended.steps[1].status, ended.steps[1].outputs) == (Status.SUCCEEDED, {"read": 1})
     started, skipped, *_ = watcher.facts

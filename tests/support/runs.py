@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tasker.facts import Fact
-    from tasker.run import Run, StepRun
+    from tasker.run import Run
+    from tasker.running.earlier import Earlier
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -67,15 +68,12 @@ def run(
     grace_s: float = 10,
     secret: str = "",
     environment: dict[str, str] | None = None,
-    done: dict[str, StepRun] | None = None,
-    resumed_from: str | None = None,
+    earlier: Earlier | None = None,
     **more: Any,
 ) -> Run:
     """Run a pipeline of these steps; `more` are other fields of it."""
     pipeline = Pipeline(name="p", steps=steps, secrets=frozenset({secret}), **more)
-    occasion = Occasion(
-        run_id="r", slot=NOON, workspace=folder, environment=environment or {}, resumed_from=resumed_from
-    )
+    occasion = Occasion(run_id="r", slot=NOON, workspace=folder, environment=environment or {}, earlier=earlier)
     observers = [watcher] if watcher else []
     with stop_request() as own:
         runner = Runner(
@@ -85,7 +83,6 @@ def run(
             stop=stop or own,
             observers=observers,
             grace_s=grace_s,
-            done=done,
         )
         return runner.run()
 

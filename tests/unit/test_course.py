@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tasker.pipeline import OnFailure, Phase, Pipeline, Step
 from tasker.run import Status, StepRun
 from tasker.running.course import Course
+from tasker.running.earlier import Earlier
 from tasker.running.order import Pass
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def test_hooks_are_told_what_the_run_has_come_to_without_secrets() -> None:
 
 def test_what_was_done_before_is_not_done_again_but_hooks_are() -> None:
     done = {each.id: ended(each) for each in (A, Step(id="z", task="t"))}
-    assert carried_out(Course(plan(A, B, finally_="z"), done=done)) == ["b", "z"]
+    earlier = Earlier(run_id="r0", steps=done)
+    assert carried_out(Course(plan(A, B, finally_="z"), earlier=earlier)) == ["b", "z"]
 
 
 @dataclass

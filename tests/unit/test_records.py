@@ -32,6 +32,8 @@ from tasker.launching.versions import Version
 from tasker.pipeline import Catchup, Overlap, Resume, Schedule
 from tasker.records import from_json, to_json
 from tasker.run import Status, StepRun
+from tasker.running.chosen import Chosen
+from tasker.running.earlier import Earlier
 from tasker.settings import Settings
 
 SLOT = datetime(2026, 11, 22, 2, 15, tzinfo=UTC)
@@ -42,7 +44,6 @@ VERSION = Version(
     file="conf.d/a.conf",
     named_at=Place("conf.d/a.conf"),
     revision="4f0c",
-    snapshot=SNAPSHOT,
     schedule=Schedule(
         cron=("@daily", "1 2 * * *"),
         timezone="Asia/Tokyo",
@@ -53,7 +54,6 @@ VERSION = Version(
     ),
     resume=Resume.NEVER,
     timeout=timedelta(days=2),
-    files=("/a", "/b"),
     modules=("/c",),
 )
 
@@ -75,8 +75,13 @@ VERSION = Version(
             instance="crm",
             overrides={"days": "7"},
             journal=Path("/j"),
-            done={"one": StepRun(step="one", task="t", status=Status.SUCCEEDED, outputs={"a": [1, {"b": None}]})},
-            resumed_from="q",
+            earlier=Earlier(
+                run_id="q",
+                steps={"one": StepRun(step="one", task="t", status=Status.SUCCEEDED, outputs={"a": [1, {"b": None}]})},
+                ran_in={"one": 0, "two": 1},
+                workspace=Path("/w"),
+            ),
+            chosen=Chosen(from_=("two",)),
         ),
         Retire(),
         Ready(faults=(FAULT,), task_modules={"t": ("/a",), "u": ()}),
