@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
 Row: TypeAlias = "Mapping[str, Any]"
@@ -56,6 +57,9 @@ class Database(Protocol):
 
     def has(self, table: str) -> bool:
         """Whether there is such a table."""
+
+    def without_daemon(self) -> AbstractContextManager[bool]:
+        """Whether no daemon has it; as far as it can be helped none gets it meanwhile."""
 
     def tidy(self) -> None:
         """Give back what was deleted, a little at a time."""

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tasker.history import log, observation, pipelines, presence, runs, slots
-from tasker.history.migration import bring_up_to_date, check, version_of
+from tasker.history.migration import bring_up_to_date, bring_up_to_date_beside, check, version_of
 from tasker.history.model import Orphan, RunRecord, RunStatus
 from tasker.history.retention import pruned
 from tasker.history.runs import Process
 from tasker.history.salvage import salvage
-from tasker.history.sqlite import SqliteDatabase, SqliteReader
+from tasker.history.sqlite import SqliteDatabase, SqliteGuest, SqliteReader
 from tasker.history.urls import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from tasker.facts import Fact
@@ -56,6 +56,14 @@ class History:
         and `UnfitError` where it cannot be used at all.
         """
         return _opened(_server(str(where), writes=True) if is_url(where) else SqliteDatabase(Path(where), lock))
+
+    @staticmethod
+    def join(where: str | Path) -> History:
+        """Open it to write beside whatever daemon has it, as a command does: it locks no state folder.
+
+        A history that is not there is begun. Raises `UnfitError` where it cannot be used at all.
+        """
+        return _joined(_server(str(where), writes=True) if is_url(where) else SqliteGuest(Path(where)))
 
     @staticmethod
     def read(where: str | Path) -> History:
@@ -164,10 +172,11 @@ class History:
         with self.transaction():
             return slots.decide(self._database, slot, outcome, at, reason)
 
-    def begin(self, run_id: str, pid: int, pid_started: int, at: datetime) -> None:
-        """A run has a process: it is running, its slot `RAN`."""
+    def begin(self, run_id: str, pid: int, pid_started: int, at: datetime, *, config: str | None = None) -> None:
+        """A run has a process: it is running, its slot `RAN`. `config` is what it runs, as it is to be kept."""
         with self.transaction():
-            runs.begin(self._database, run_id, Process(self._daemon.host, pid, pid_started), at)
+            config_id = self.keep_config(config) if config is not None else None
+            runs.begin(self._database, run_id, Process(self._daemon.host, pid, pid_started), at, config_id)
 
     def end(self, run_id: str, status: RunStatus, error: str | None, at: datetime) -> bool:
         """A run has ended, by whatever told so first; whether this did. What was left of its steps is interrupted."""
@@ -230,8 +239,55 @@ class History:
                 "UPDATE runs SET lines_dropped = lines_dropped + :lines WHERE id = :run_id", run_id=run_id, lines=lines
             )
 
+    # Runs in the foreground
+
+    def start(self, run: RunRecord, *, snapshot: str | None = None, config: str | None = None) -> None:
+        """A run of this command has begun; what is known already stays.
+
+        `snapshot` is the content of `run.snapshot_id`, and `config` what it runs, as it is to be kept.
+        """
+        me = self._daemon
+        with self.transaction():
+            if snapshot is not None and run.snapshot_id is not None:
+                self.keep_snapshot(run.snapshot_id, snapshot)
+            config_id = self.keep_config(config) if config is not None else run.config_id
+            runs.put(self._database, replace(run, daemon=me.id, host=me.host, foreground=True, config_id=config_id))
+
+    def settle(self, now: datetime, facts_of: Callable[[str], Iterable[Fact]]) -> list[RunRecord]:
+        """End the runs of commands whose processes have died; these runs, as they were.
+
+        What the journal of such a run tells, by its id, is taken in first. Whether another host's command is dead is
+        judged by the clock of the database.
+        """
+        clock = self._database.now()
+        with self.transaction():
+            self._database.take_turns()
+            presence.bury_commands(self._database, clock)
+            found = runs.abandoned(self._database)
+            for run in found:
+                log.replay(self._database, presence.this_daemon(now, foreground=True), facts_of(run.id))
+                runs.end(self._database, run.id, RunStatus.INTERRUPTED, _DIED, now)
+            return found
+
+    def last_run(self, pipeline: str, *, statuses: Sequence[RunStatus] = ()) -> RunRecord | None:
+        """The newest run of a pipeline; of some statuses."""
+        return next(iter(self.runs(pipeline, statuses=statuses, limit=1)), None)
+
+    # Cancelling
+
+    def cancel(self, run_id: str, by: str, at: datetime) -> None:
+        """Somebody wants a run ended; whoever has it sees that by `to_cancel`."""
+        with self.transaction():
+            runs.cancel(self._database, run_id, by, at)
+
+    def to_cancel(self) -> dict[str, str]:
+        """This one's runs that are to be cancelled and have not ended, with who wants that."""
+        return runs.to_cancel(self._database, self._daemon.id)
+
+    # What a run goes on with
+
     def finished_steps(self, run_id: str) -> dict[str, StepRun]:
-        """The steps that succeeded in this run, or in those that it resumed, and whose outputs can be used again."""
+        """The steps that succeeded when they ran last, in this run or in those that it resumed, and can be reused."""
         return runs.finished_steps(self._database, run_id)
 
     # Pipelines
@@ -256,6 +312,15 @@ class History:
         """The content of a snapshot."""
         return pipelines.snapshot(self._database, snapshot_id)
 
+    def keep_config(self, content: str) -> str:
+        """Keep what a pipeline comes to, for whoever asks what a run ran; its id. It goes with the last such run."""
+        with self.transaction():
+            return pipelines.keep_config(self._database, content)
+
+    def config(self, config_id: str) -> str | None:
+        """What was kept."""
+        return pipelines.config(self._database, config_id)
+
     def forget_pipeline(self, name: str) -> None:
         """A pipeline is gone. Its slots and runs stay until they are old."""
         with self.transaction():
@@ -268,16 +333,29 @@ class History:
     # What is asked
 
     def runs(
-        self, pipeline: str | None = None, *, statuses: Sequence[RunStatus] = (), limit: int = 100
+        self,
+        pipeline: str | None = None,
+        *,
+        statuses: Sequence[RunStatus] = (),
+        limit: int = 100,
+        instances: bool = False,
+        foreground: bool | None = None,
     ) -> list[RunRecord]:
-        """The newest runs first; of one pipeline, or of some statuses."""
-        return [*runs.newest(self._database, pipeline, statuses, limit)]
+        """The newest runs first; of one pipeline, with `instances` of all its instances too, or of some statuses."""
+        return [
+            *runs.newest(self._database, pipeline, statuses, limit, instances=instances, foreground=foreground),
+        ]
 
     def slots(
-        self, pipeline: str | None = None, *, outcomes: Sequence[Outcome] = (), limit: int = 100
+        self,
+        pipeline: str | None = None,
+        *,
+        outcomes: Sequence[Outcome] = (),
+        limit: int = 100,
+        instances: bool = False,
     ) -> list[SlotRecord]:
-        """The latest slots first; of one pipeline, or of some outcomes."""
-        return [*slots.latest(self._database, pipeline, outcomes, limit)]
+        """The latest slots first; of one pipeline, with `instances` of all its instances too, or of some outcomes."""
+        return [*slots.latest(self._database, pipeline, outcomes, limit, instances=instances)]
 
     def slot(self, slot: Slot) -> SlotRecord | None:
         """What became of one slot; `None` where it was never claimed."""
@@ -320,11 +398,23 @@ def _server(url: str, *, writes: bool) -> Database:
 
 def _opened(database: Database) -> History:
     """The history in a database, its tables brought up to date where that may be."""
+    return _checked(database, bring_up_to_date if database.upgradable else None)
+
+
+def _joined(database: Database) -> History:
+    """The history in a database, its tables brought up to date where no daemon of an older tasker has them."""
+    return _checked(database, bring_up_to_date_beside)
+
+
+def _checked(database: Database, bring: Callable[[Database], None] | None) -> History:
     try:
-        if database.upgradable:
-            bring_up_to_date(database)
+        if bring is not None:
+            bring(database)
         check(version_of(database))
     except BaseException:
         database.close()
         raise
     return History(database)
+
+
+_DIED = "interrupted: its process died"

@@ -19,13 +19,29 @@ def bring_up_to_date(database: Database) -> None:
     check(version)
 
 
+def bring_up_to_date_beside(database: Database) -> None:
+    """Do so as a command: a daemon of an older tasker keeps its tables as they are. Raises `UnfitError`."""
+    version = version_of(database)
+    if 0 < version < NEWEST:
+        with database.without_daemon() as alone:
+            if not alone:
+                message = (
+                    f"the history is of an older tasker (version {version}; this one writes {NEWEST}), whose daemon "
+                    "has it: stop that, and start this one's"
+                )
+                raise UnfitError(message)
+            bring_up_to_date(database)
+    else:
+        bring_up_to_date(database)
+
+
 def check(version: int) -> None:
     """Raise `UnfitError` unless these are the tables of this tasker."""
     if version > NEWEST:
         message = f"the history is of a newer tasker (version {version}; this one knows {NEWEST}): update this one"
         raise UnfitError(message)
     if version == 0:
-        message = "there is no history yet: `tasker watch` begins one"
+        message = "there is no history yet: `tasker watch` and `tasker once` begin one"
         raise UnfitError(message)
     if version < NEWEST:
         message = (

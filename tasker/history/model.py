@@ -32,10 +32,12 @@ ACTIVE = (RunStatus.WAITING, RunStatus.RUNNING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonRecord:
-    """A daemon that writes to the history."""
+    """A daemon, or a command in the foreground, that writes to the history."""
 
     id: str
     """Its own, anew whenever it starts."""
+    foreground: bool = False
+    """Whether it is a command such as `tasker once`, whose runs are nobody else's."""
     host: str
     """Where process ids mean the same: the machine, its boot and the namespace of process ids."""
     pid: int
@@ -113,6 +115,18 @@ class RunRecord:
     """How many runs there were before this one, each resumed by the next."""
     lines_dropped: int = 0
     """Lines of its log that are not in the history."""
+    foreground: bool = False
+    """Whether it is of a command in the foreground: then it has no part in its pipeline's slots, nor in a daemon."""
+    workspace: str | None = None
+    git_commit: str | None = None
+    """Which commit of the conf folder it was read from, as `tasker.commits` tells it."""
+    config_id: str | None = None
+    """Of the configuration that is kept of it."""
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    """What `--set` gave."""
+    cancel_at: datetime | None = None
+    """When somebody wanted it cancelled."""
+    cancel_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +144,8 @@ class StepRunRecord:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     reusable: bool = True
     """Whether a run that resumes this one can use the outputs: not where a secret in them was masked."""
+    fingerprint: str = ""
+    """A digest of what its outcome depends on; empty where none was told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,9 @@ def _started(fact: Fact, me: DaemonRecord) -> RunRecord:
         daemon=me.id,
         host=me.host,
         claimed_at=fact.at,
+        foreground=me.foreground,
+        workspace=fact.details.get("workspace"),
+        git_commit=fact.details.get("commit"),
     )
 
 
@@ -76,4 +79,5 @@ def _step(fact: Fact) -> StepRunRecord:
         error=details.get("reason" if status is RunStatus.SKIPPED else "error"),
         outputs=details.get("outputs") or {},
         reusable=not details.get("outputs_masked"),
+        fingerprint=details.get("fingerprint") or "",
     )

@@ -1,11 +1,13 @@
-"""The pipelines that are scheduled, and the snapshots that they and their runs are read from."""
+"""The pipelines that are scheduled, the snapshots that they and their runs are read from, and what these come to."""
 
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from tasker.history import rows
+from tasker.history.database import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,6 +49,23 @@ def keep_snapshot(database: Database, snapshot_id: str, content: str) -> None:
         id=snapshot_id,
         content=json.dumps(content),
     )
+
+
+def keep_config(database: Database, content: str) -> str:
+    """A configuration, which many runs may have; its id."""
+    config_id = sha256(content.encode(errors="surrogatepass")).hexdigest()
+    database.change(
+        "INSERT INTO configs (id, content) VALUES (:id, :content) ON CONFLICT DO NOTHING",
+        id=config_id,
+        content=clean(content),
+    )
+    return config_id
+
+
+def config(database: Database, config_id: str) -> str | None:
+    """The content of a configuration."""
+    found = database.rows("SELECT content FROM configs WHERE id = :id", id=config_id)
+    return str(found[0]["content"]) if found else None
 
 
 def snapshot(database: Database, snapshot_id: str) -> str | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from tasker.history import presence
 from tasker.history.errors import HistoryError, UnfitError
 from tasker.history.urls import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from types import ModuleType
 
@@ -135,6 +136,11 @@ class PostgresDatabase:
         """Whether there is such a table, by the catalogue itself: `to_regclass` may answer from before a lock."""
         statement = "SELECT 1 FROM pg_tables WHERE schemaname = :schema AND tablename = :table"
         return bool(self.rows(statement, schema=SCHEMA, table=table))
+
+    @contextmanager
+    def without_daemon(self) -> Iterator[bool]:
+        """Whether no daemon has given a sign of life of late."""
+        yield not presence.daemons_live(self, self.now())
 
     def tidy(self) -> None:
         """The server does that by itself."""

@@ -25,11 +25,12 @@ DEAD_AFTER = timedelta(seconds=60)
 """How long a daemon of another host may give none before it counts as dead."""
 
 
-def this_daemon(now: datetime) -> DaemonRecord:
-    """The record of this process, with an id of its own."""
+def this_daemon(now: datetime, *, foreground: bool = False) -> DaemonRecord:
+    """The record of this process, with an id of its own; `foreground`: it is a command, and no daemon."""
     pid = os.getpid()
     return DaemonRecord(
         id=uuid.uuid4().hex,
+        foreground=foreground,
         host=this_host(),
         pid=pid,
         pid_started=linux.started(pid) or 0,
@@ -66,14 +67,31 @@ def leave(database: Database, me: DaemonRecord) -> None:
 
 
 def bury(database: Database, me: DaemonRecord, now: datetime, *, alone: bool) -> None:
-    """Strike dead daemons off the list; for one that is alone every other one is dead."""
-    listed = [*map(rows.daemon, database.rows(f"SELECT {rows.listed(rows.DAEMON)} FROM daemons"))]  # noqa: S608
-    for each in listed:
-        if each.id != me.id and (alone or _is_dead(each, me, now)):
-            database.change("DELETE FROM daemons WHERE id = :id", id=each.id)
+    """Strike dead daemons off the list; for one that is alone every other one is dead, but for commands."""
+    for each in _listed(database, foreground=False):
+        if each.id != me.id and (alone or _is_dead(each, now)):
+            leave(database, each)
 
 
-def _is_dead(daemon: DaemonRecord, me: DaemonRecord, now: datetime) -> bool:
-    if daemon.host == me.host:
+def bury_commands(database: Database, now: datetime) -> None:
+    """Strike commands in the foreground off the list whose processes are dead."""
+    for each in _listed(database, foreground=True):
+        if _is_dead(each, now):
+            leave(database, each)
+
+
+def daemons_live(database: Database, now: datetime) -> bool:
+    """Whether there is a daemon that has given a sign of life of late."""
+    found = database.rows("SELECT 1 FROM daemons WHERE beat_at > :since", since=stamp(now - DEAD_AFTER))
+    return bool(found)
+
+
+def _listed(database: Database, *, foreground: bool) -> list[DaemonRecord]:
+    statement = f"SELECT {rows.listed(rows.DAEMON)} FROM daemons WHERE foreground = :foreground"  # noqa: S608
+    return [*map(rows.daemon, database.rows(statement, foreground=int(foreground)))]
+
+
+def _is_dead(daemon: DaemonRecord, now: datetime) -> bool:
+    if daemon.host == this_host():
         return linux.started(daemon.pid) != daemon.pid_started
     return now - daemon.beat_at > DEAD_AFTER

@@ -59,17 +59,21 @@ WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.snapshot_id = snapshots.id)
   AND NOT EXISTS (SELECT 1 FROM pipelines WHERE pipelines.snapshot_id = snapshots.id)
 LIMIT :most
 """
+_UNUSED_CONFIGS = """
+SELECT id FROM configs WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.config_id = configs.id) LIMIT :most
+"""
 
 
 def pruned(database: Database, retention: Retention, now: datetime, most: int) -> Iterator[int]:
-    """Delete what need not be kept, at most so many runs, slots or snapshots a step; how many each step deleted."""
+    """Delete what need not be kept, at most so many rows of a table a step; how many each step deleted."""
     before = stamp(now - retention.age)
     yield from _repeated(most, partial(_runs, database, _BY_AGE, most, before=before))
     for row in database.rows(_NEWEST_OF_EACH, others=retention.runs - 1):
         if row["before"]:
             yield from _repeated(most, partial(_runs, database, _BY_COUNT, most, **row))
     yield from _repeated(most, partial(_slots, database, most, before))
-    yield from _repeated(most, partial(_snapshots, database, most))
+    yield from _repeated(most, partial(_unused, database, "snapshots", _UNUSED_SNAPSHOTS, most))
+    yield from _repeated(most, partial(_unused, database, "configs", _UNUSED_CONFIGS, most))
 
 
 def _repeated(most: int, step: Callable[[], int]) -> Iterator[int]:
@@ -95,9 +99,9 @@ def _slots(database: Database, most: int, before: str) -> int:
     return len(found)
 
 
-def _snapshots(database: Database, most: int) -> int:
-    found = [row["id"] for row in database.rows(_UNUSED_SNAPSHOTS, most=most)]
-    _delete(database, "snapshots", "id", found)
+def _unused(database: Database, table: str, which: str, most: int) -> int:
+    found = [row["id"] for row in database.rows(which, most=most)]
+    _delete(database, table, "id", found)
     return len(found)
 
 

@@ -49,7 +49,8 @@ def given(names: Iterable[str]) -> str:
 
 def daemon(row: Row) -> DaemonRecord:
     """The daemon of a row."""
-    return DaemonRecord(**_whole(row, DAEMON, moments=("started_at", "beat_at")))
+    whole = _whole(row, DAEMON, moments=("started_at", "beat_at"))
+    return DaemonRecord(**{**whole, "foreground": bool(whole["foreground"])})
 
 
 def pipeline(row: Row) -> PipelineRecord:
@@ -60,8 +61,10 @@ def pipeline(row: Row) -> PipelineRecord:
 
 def run(row: Row) -> RunRecord:
     """The run of a row."""
-    whole = _whole(row, RUN, moments=("slot", "claimed_at", "started_at", "ended_at"))
-    return RunRecord(**{**whole, "status": RunStatus(whole["status"])})
+    whole = _whole(row, RUN, moments=("slot", "claimed_at", "started_at", "ended_at", "cancel_at"))
+    overrides = json.loads(whole["overrides"]) if whole["overrides"] else {}
+    changed = {"status": RunStatus(whole["status"]), "foreground": bool(whole["foreground"]), "overrides": overrides}
+    return RunRecord(**{**whole, **changed})
 
 
 def slot(row: Row) -> SlotRecord:
@@ -92,6 +95,8 @@ def written(record: Mapping[str, Any]) -> dict[str, Any]:
 def _written(value: Any) -> Any:
     if isinstance(value, datetime):
         return stamp(value)
+    if isinstance(value, bool):
+        return int(value)
     return clean(value) if isinstance(value, str) else value
 
 
@@ -105,6 +110,15 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else moment(text)
 
 
-def outputs(given: Mapping[str, Any]) -> str | None:
-    """Outputs as a column holds them."""
+def of_pipeline(into: dict[str, Any], name: str, *, instances: bool) -> str:
+    """The condition that a row is a pipeline's, or with `instances` an instance's of it; its parameters go `into`."""
+    into["pipeline"] = clean(name)
+    if not instances:
+        return "pipeline = :pipeline"
+    into |= {"from_instance": f"{into['pipeline']}/", "behind_instances": f"{into['pipeline']}0"}  # 0 comes behind /
+    return "(pipeline = :pipeline OR pipeline >= :from_instance AND pipeline < :behind_instances)"
+
+
+def mapping(given: Mapping[str, Any]) -> str | None:
+    """Outputs, or overrides, as a column holds them."""
     return json.dumps(dict(given)) if given else None

@@ -37,11 +37,13 @@ class Process(NamedTuple):
     pid_started: int
 
 
-def begin(database: Database, run_id: str, process: Process, at: datetime) -> None:
+def begin(database: Database, run_id: str, process: Process, at: datetime, config_id: str | None = None) -> None:
     """A run has a process."""
     database.change(
-        "UPDATE runs SET host = :host, pid = :pid, pid_started = :pid_started WHERE id = :run_id",
+        "UPDATE runs SET host = :host, pid = :pid, pid_started = :pid_started,"
+        " config_id = COALESCE(:config_id, config_id) WHERE id = :run_id",
         run_id=run_id,
+        config_id=config_id,
         **process._asdict(),
     )
     run = one(database, run_id)
@@ -55,11 +57,19 @@ def started(database: Database, run: RunRecord, at: datetime) -> None:
     database.change(
         f"{_INSERT} ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,"
         " snapshot_id = COALESCE(excluded.snapshot_id, runs.snapshot_id),"
+        " workspace = COALESCE(excluded.workspace, runs.workspace),"
+        " git_commit = COALESCE(excluded.git_commit, runs.git_commit),"
+        " config_id = COALESCE(excluded.config_id, runs.config_id),"
         " started_at = COALESCE(runs.started_at, excluded.started_at), late_s = COALESCE(runs.late_s, excluded.late_s),"
         " status = CASE WHEN runs.ended_at IS NULL THEN excluded.status ELSE runs.status END",
         **_columns(record),
     )
-    slots.ran(database, Slot(run.pipeline, run.slot), run.id, run.daemon, at)
+    _slot_ran(database, run, at)
+
+
+def _slot_ran(database: Database, run: RunRecord, at: datetime) -> None:
+    if not run.foreground:
+        slots.ran(database, Slot(run.pipeline, run.slot), run.id, run.daemon, at)
 
 
 def end(
@@ -89,7 +99,7 @@ def end(
         run_id=run_id,
         error=clean(error),
     )
-    slots.ran(database, Slot(run.pipeline, run.slot), run.id, run.daemon, at)
+    _slot_ran(database, run, at)
     return True
 
 
@@ -106,6 +116,10 @@ def resume(database: Database, run_id: str, new: RunRecord) -> RunRecord | None:
         snapshot_id=new.snapshot_id or old.snapshot_id,
         resumed_from=run_id,
         resumption=old.resumption + 1,
+        workspace=old.workspace,
+        git_commit=old.git_commit,
+        config_id=old.config_id,
+        overrides=old.overrides,
     )
     if not database.change(f"{_INSERT} ON CONFLICT DO NOTHING", **_columns(record)):
         before = one(database, new.id)
@@ -124,7 +138,8 @@ def restore(database: Database, run: RunRecord) -> None:
 
 
 def _columns(run: RunRecord) -> dict[str, Any]:
-    return rows.written({name: getattr(run, name) for name in rows.RUN})
+    given = {name: getattr(run, name) for name in rows.RUN}
+    return rows.written({**given, "overrides": rows.mapping(run.overrides)})
 
 
 # Steps
@@ -138,7 +153,7 @@ def put_step(database: Database, record: StepRunRecord, at: datetime) -> None:
     database.change(
         f"INSERT INTO step_runs ({rows.listed(names)}) VALUES ({rows.given(names)})"  # noqa: S608
         f" ON CONFLICT (run_id, step) DO UPDATE SET {changed}",
-        **rows.written({**given, "outputs": rows.outputs(record.outputs), "reusable": int(record.reusable)}),
+        **rows.written({**given, "outputs": rows.mapping(record.outputs)}),
         began_at=stamp(at),
     )
 
@@ -150,13 +165,14 @@ def steps(database: Database, run_id: str) -> Iterator[StepRunRecord]:
 
 
 def finished_steps(database: Database, run_id: str) -> dict[str, StepRun]:
-    """The steps that succeeded in this run or those before it, as far as their outputs can be used."""
-    finished: dict[str, StepRun] = {}
+    """The steps that succeeded when they ran last, in this run or those before it, and whose outputs can be used."""
+    last: dict[str, StepRunRecord] = {}
     for each in _resumed(database, run_id):
         for step in steps(database, each):
-            if step.status is RunStatus.SUCCEEDED and step.reusable:
-                finished.setdefault(step.step, _step_run(step))
-    return finished
+            if step.status is not RunStatus.SKIPPED:
+                last.setdefault(step.step, step)
+    succeeded = (step for step in last.values() if step.status is RunStatus.SUCCEEDED and step.reusable)
+    return {step.step: _step_run(step) for step in succeeded}
 
 
 def _resumed(database: Database, run_id: str) -> Iterator[str]:
@@ -177,24 +193,80 @@ def _step_run(record: StepRunRecord) -> StepRun:
         attempts=record.attempts,
         duration_s=record.duration_s or 0.0,
         outputs=record.outputs,
+        fingerprint=record.fingerprint,
     )
+
+
+# Of commands in the foreground
+
+
+def put(database: Database, run: RunRecord) -> None:
+    """Write a run that a command in the foreground has begun, unless it is known."""
+    database.change(f"{_INSERT} ON CONFLICT (id) DO NOTHING", **_columns(run))
+
+
+def abandoned(database: Database) -> list[RunRecord]:
+    """The runs of commands that are not listed any more, and have not told of their ends."""
+    active = rows.given(given := _numbered("status", ACTIVE))
+    statement = (
+        f"{_SELECT} WHERE status IN ({active}) AND foreground = 1"  # noqa: S608
+        " AND daemon NOT IN (SELECT id FROM daemons)"
+        " ORDER BY claimed_at, id"
+    )
+    return [*map(rows.run, database.rows(statement, **given))]
+
+
+# Cancelling
+
+
+def cancel(database: Database, run_id: str, by: str, at: datetime) -> None:
+    """Somebody wants a run ended; whoever asked first is told of."""
+    database.change(
+        "UPDATE runs SET cancel_at = :at, cancel_by = :by"
+        " WHERE id = :run_id AND ended_at IS NULL AND cancel_at IS NULL",
+        run_id=run_id,
+        by=clean(by),
+        at=stamp(at),
+    )
+
+
+def to_cancel(database: Database, me: str) -> dict[str, str]:
+    """The runs of a daemon, or a command, that are to be cancelled, with who wants that."""
+    found = database.rows(
+        "SELECT id, cancel_by FROM runs WHERE cancel_at IS NOT NULL AND ended_at IS NULL AND daemon = :me", me=me
+    )
+    return {row["id"]: row["cancel_by"] for row in found}
 
 
 # What is asked
 
 
-def newest(database: Database, pipeline: str | None, statuses: Iterable[RunStatus], limit: int) -> Iterator[RunRecord]:
-    """The newest runs first."""
-    given = {f"status_{number}": str(status) for number, status in enumerate(statuses)}
+def newest(
+    database: Database,
+    pipeline: str | None,
+    statuses: Iterable[RunStatus],
+    limit: int,
+    *,
+    instances: bool = False,
+    foreground: bool | None = None,
+) -> Iterator[RunRecord]:
+    """The newest runs first; with `instances`, of all instances of a pipeline as well."""
+    given: dict[str, Any] = _numbered("status", statuses)
     parts = [f"status IN ({rows.given(given)})"] if given else []
     if pipeline is not None:
-        parts.append("pipeline = :pipeline")
-        given["pipeline"] = pipeline
+        parts.append(rows.of_pipeline(given, pipeline, instances=instances))
+    if foreground is not None:
+        parts.append("foreground = :foreground")
+        given["foreground"] = int(foreground)
     where = f" WHERE {' AND '.join(parts)}" if parts else ""
     return map(
         rows.run,
         database.rows(f"{_SELECT}{where} ORDER BY claimed_at DESC, id DESC LIMIT :limit", **given, limit=limit),
     )
+
+
+def _numbered(name: str, values: Iterable[str]) -> dict[str, str]:
+    return {f"{name}_{number}": str(value) for number, value in enumerate(values)}
 
 
 def starting_with(database: Database, start: str, most: int) -> Sequence[RunRecord]:
@@ -213,10 +285,10 @@ def starting_with(database: Database, start: str, most: int) -> Sequence[RunReco
 
 def take_over(database: Database, me: str, at: datetime) -> list[RunRecord]:
     """Make the runs that have not ended and whose daemon is not there any more this one's; as they were."""
-    active = rows.given(given := {f"status_{number}": str(status) for number, status in enumerate(ACTIVE)})
+    active = rows.given(given := _numbered("status", ACTIVE))
     database.change(
         f"UPDATE runs SET taken_from = daemon, taken_at = :at, daemon = :me WHERE status IN ({active})"  # noqa: S608
-        " AND daemon NOT IN (SELECT id FROM daemons)",
+        " AND foreground = 0 AND daemon NOT IN (SELECT id FROM daemons)",
         **given,
         at=stamp(at),
         me=me,

@@ -22,18 +22,25 @@ _MOST = 200_000
 _TABLES: dict[str, Callable[[Row], object] | None] = {
     "pipelines": rows.pipeline,
     "snapshots": None,
+    "configs": None,
     "slots": rows.slot,
     "runs": rows.run,
     "step_runs": rows.step_run,
 }
 """The tables, each with what makes sure that a row is one."""
+_LACKING: dict[str, Row] = {
+    "runs": dict.fromkeys(("workspace", "git_commit", "config_id", "overrides", "cancel_at", "cancel_by"))
+    | {"foreground": 0},
+    "step_runs": {"fingerprint": ""},
+}
+"""What the rows of an older tasker have not."""
 
 
 def salvage(damaged: Path, database: Database) -> int:
     """Copy what can be read into a new history; how many rows that were."""
     with closing(_opened(damaged)) as connection:
         version = [*_read(connection, "SELECT version FROM schema_version")]
-        if [row["version"] for row in version] != [NEWEST]:
+        if len(version) != 1 or not 1 <= version[0]["version"] <= NEWEST:
             return 0
         return sum(_copy(connection, table, database) for table in _TABLES)
 
@@ -50,7 +57,8 @@ def _copy(connection: sqlite3.Connection, table: str, database: Database) -> int
     found: dict[tuple[Any, ...], Row] = {}
     for order in ("DESC", "ASC"):
         statement = f"SELECT * FROM {table} ORDER BY rowid {order} LIMIT {_MOST}"  # noqa: S608
-        found |= {tuple(row.values()): row for row in map(dict, _read(connection, statement)) if _is_one(table, row)}
+        read = ({**_LACKING.get(table, {}), **row} for row in map(dict, _read(connection, statement)))
+        found |= {tuple(row.values()): row for row in read if _is_one(table, row)}
     return _write(database, table, found.values())
 
 

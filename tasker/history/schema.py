@@ -88,6 +88,27 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX runs_by_snapshot ON runs (snapshot_id)",
         "CREATE UNIQUE INDEX runs_resume_once ON runs (resumed_from)",
     ),
+    (
+        "ALTER TABLE daemons ADD COLUMN foreground BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE runs ADD COLUMN foreground BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE runs ADD COLUMN workspace {text}",
+        "ALTER TABLE runs ADD COLUMN git_commit {text}",
+        "ALTER TABLE runs ADD COLUMN config_id {text}",
+        "ALTER TABLE runs ADD COLUMN overrides {text}",
+        "ALTER TABLE runs ADD COLUMN cancel_at {text}",
+        "ALTER TABLE runs ADD COLUMN cancel_by {text}",
+        "ALTER TABLE step_runs ADD COLUMN fingerprint {text} NOT NULL DEFAULT ''",
+        """CREATE TABLE configs (
+            id {text} PRIMARY KEY,
+            content {text} NOT NULL
+        )""",
+        "CREATE INDEX runs_by_config ON runs (config_id)",
+        "CREATE INDEX runs_to_cancel ON runs (daemon) WHERE cancel_at IS NOT NULL AND ended_at IS NULL",
+        # What a daemon resumes it resumes once; a person may go on with a run again and again.
+        "DROP INDEX runs_resume_once",
+        "CREATE UNIQUE INDEX runs_resume_once ON runs (resumed_from) WHERE foreground = 0",
+        "CREATE INDEX runs_by_resumed ON runs (resumed_from)",
+    ),
 )
 """The statements of each step; the first makes version 1."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasker.history import rows
 from tasker.history.database import clean
@@ -52,7 +52,7 @@ def _busy(database: Database, me: str, pipelines: Iterable[str]) -> set[str]:
     statuses = {f"status_{number}": str(status) for number, status in enumerate(ACTIVE)}
     statement = (
         f"SELECT DISTINCT pipeline FROM runs WHERE status IN ({rows.given(statuses)})"  # noqa: S608
-        " AND daemon <> :me AND pipeline IN ({})"
+        " AND daemon <> :me AND foreground = 0 AND pipeline IN ({})"
     )
     wanted, found = [*pipelines], set[str]()
     for start in range(0, len(wanted), _AT_ONCE):
@@ -153,19 +153,20 @@ def one(database: Database, of: Slot) -> SlotRecord | None:
     return rows.slot(row) if row else None
 
 
-def latest(database: Database, pipeline: str | None, outcomes: Iterable[Outcome], limit: int) -> Iterator[SlotRecord]:
-    """The latest slots first."""
-    where, given = _where(pipeline, outcomes)
+def latest(
+    database: Database, pipeline: str | None, outcomes: Iterable[Outcome], limit: int, *, instances: bool = False
+) -> Iterator[SlotRecord]:
+    """The latest slots first; with `instances`, of all instances of a pipeline as well."""
+    where, given = _where(pipeline, outcomes, instances=instances)
     statement = f"SELECT {rows.listed(rows.SLOT)} FROM slots {where} ORDER BY slot DESC, pipeline LIMIT :limit"  # noqa: S608
     return map(rows.slot, database.rows(statement, **given, limit=limit))
 
 
-def _where(pipeline: str | None, outcomes: Iterable[Outcome]) -> tuple[str, dict[str, str]]:
-    given = {f"outcome_{number}": str(outcome) for number, outcome in enumerate(outcomes)}
+def _where(pipeline: str | None, outcomes: Iterable[Outcome], *, instances: bool) -> tuple[str, dict[str, Any]]:
+    given: dict[str, Any] = {f"outcome_{number}": str(outcome) for number, outcome in enumerate(outcomes)}
     parts = [f"outcome IN ({rows.given(given)})"] if given else []
     if pipeline is not None:
-        parts.append("pipeline = :pipeline")
-        given["pipeline"] = pipeline
+        parts.append(rows.of_pipeline(given, pipeline, instances=instances))
     return (f"WHERE {' AND '.join(parts)}" if parts else ""), given
 
 

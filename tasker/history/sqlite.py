@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from tasker.history.errors import DamagedError, HeldError, HistoryError, UnfitEr
 from tasker.history.presence import this_host
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tasker.history.database import Row
 
@@ -91,9 +91,12 @@ class SqliteDatabase:
 
         Raises `HeldError` where another daemon has the folder.
         """
+        self._lock = FolderLock(folder) if lock is None else None
+        self._connect(folder)
+
+    def _connect(self, folder: Path) -> None:
         self.path = folder / FILE
         self.upgradable = True
-        self._lock = FolderLock(folder) if lock is None else None
         try:
             with _translated(self.path):
                 self._connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
@@ -170,6 +173,19 @@ class SqliteDatabase:
         """Whether there is such a table."""
         return bool(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :table", table=table))
 
+    @contextmanager
+    def without_daemon(self) -> Iterator[bool]:
+        """Whether no daemon has the folder, which none gets meanwhile."""
+        try:
+            lock = FolderLock(self.path.parent)
+        except HeldError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.close()
+
     def tidy(self) -> None:
         """Give pages that are free back to the file system."""
         self.rows(f"PRAGMA incremental_vacuum({_PAGES_GIVEN_BACK})")
@@ -184,6 +200,19 @@ class SqliteDatabase:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+class SqliteGuest(SqliteDatabase):
+    """A connection of a command, which writes beside the daemon that may have the folder."""
+
+    exclusive = False
+
+    def __init__(self, folder: Path) -> None:
+        """Open the file; the folder is made where it is not there."""
+        self._lock = None
+        with _translated(folder):
+            make_state_folder(folder)
+        self._connect(folder)
 
 
 class SqliteReader(SqliteDatabase):
@@ -279,7 +308,8 @@ def _unread(path: Path) -> str:
 
 def _not_there(folder: Path) -> str:
     return (
-        f"there is no history in {folder}; `tasker watch` keeps one: name its folder by --state, or a URL by --history"
+        f"there is no history in {folder}; `tasker watch` and `tasker once` keep one: name its folder by --state, or a "
+        "URL by --history"
     )
 
 

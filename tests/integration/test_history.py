@@ -8,9 +8,11 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.histories import NOON, claim, daemon, fact, opened, slot, whole_run
@@ -24,15 +26,23 @@ from tasker.history import (
     PipelineRecord,
     Retention,
     RunIdTakenError,
+    RunRecord,
     RunStatus,
     UnfitError,
 )
+from tasker.history.migration import _carry_out
+from tasker.history.postgres import PostgresDatabase
+from tasker.history.sqlite import FolderLock, SqliteGuest
+from tasker.history.times import stamp
+from tasker.history.urls import is_url
 from tasker.run import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from multiprocessing.synchronize import Barrier
-    from pathlib import Path
+
+    from tasker.facts import Fact
+    from tasker.history.database import Database
 
 DAY = timedelta(days=1)
 NOBODY = 2**22 + 1
@@ -461,7 +471,222 @@ def test_what_was_written_before_kill_9_is_there_and_no_half_of_a_transaction(wh
         assert all(len(history.log(run.id)) == 5 for run in ended)
 
 
+# Commands in the foreground
+
+
+def once(run_id: str = "once-1", **rest: Any) -> RunRecord:
+    """A run of `crm` that a command begins."""
+    told = {"pipeline": "crm", "slot": NOON, "revision": "r1", "snapshot_id": "s1", "claimed_at": NOON}
+    whole = {**told, "started_at": NOON, "status": RunStatus.RUNNING, "daemon": "", "pid": os.getpid(), **rest}
+    return RunRecord(id=run_id, **whole)
+
+
+def joined(where: str, name: str = "once", **rest: Any) -> History:
+    """The history, as a command opens it beside a daemon."""
+    history = History.join(where)
+    history.enrol(replace(daemon(name, **rest), foreground=True))
+    return history
+
+
+def test_a_command_writes_its_run_beside_the_daemon_that_has_the_history(where: str, history: History) -> None:
+    begun = once(overrides={"days": "7"}, workspace="/w/once-1", git_commit="abc")
+    with joined(where) as command:
+        command.start(begun, snapshot="{}", config='{"name": 1}')
+        (run,) = history.runs()
+        assert (run.id, run.status, run.foreground, run.daemon) == ("once-1", "running", True, "once")
+        assert (run.overrides, run.workspace, run.git_commit) == ({"days": "7"}, "/w/once-1", "abc")
+        assert history.snapshot("s1") == "{}"
+        assert run.config_id is not None
+        assert history.config(run.config_id) == '{"name": 1}'
+        command.replay(whole_run("once-1"))
+        command.start(once())  # told once more, late: what is known stays
+    assert history.last_run("crm", statuses=[RunStatus.SUCCEEDED]) == history.runs()[0]
+    assert history.runs()[0].overrides == {"days": "7"}
+    assert [step.status for step in history.step_runs("once-1")] == ["succeeded"]
+
+
+def test_a_run_of_a_command_is_of_no_slot_and_keeps_no_daemon_from_its_own(where: str, history: History) -> None:
+    with joined(where) as command:
+        command.start(once())
+        command.observe(next(whole_run("once-1")))
+        (claimed,) = history.claim([claim()])
+        assert (claimed.won, claimed.busy) == (True, False)
+        command.end("once-1", RunStatus.FAILED, "no", NOON)
+    assert [each.run_id for each in history.slots()] == ["run-1"]
+    assert [run.id for run in history.runs(foreground=False)] == ["run-1"]
+
+
+def test_a_daemon_takes_over_no_run_of_a_command_be_that_alive_or_dead(where: str, history: History) -> None:
+    with joined(where) as lives, joined(where, "dead", pid=NOBODY) as dead:
+        lives.start(once("lives"))
+        dead.start(once("dead"))
+        assert history.orphans(NOON) == []
+        assert history.lives("once")
+        lives.leave()
+        assert history.orphans(NOON + DAY) == []
+
+
+def test_a_run_of_a_command_that_died_is_settled_with_what_its_journal_tells(where: str, history: History) -> None:
+    asked: list[str] = []
+
+    def facts_of(run_id: str) -> Iterator[Fact]:
+        asked.append(run_id)
+        yield from [*whole_run(run_id)][:-1]
+
+    with joined(where) as lives, joined(where, "dead", pid=NOBODY) as dead:
+        lives.start(once("lives"))
+        dead.start(once("dead"))
+        assert [run.id for run in history.settle(NOON + DAY, facts_of)] == ["dead"]
+        assert history.settle(NOON + DAY, facts_of) == []
+    assert asked == ["dead"]
+    (run,) = history.found("dead")
+    assert (run.status, run.error) == ("interrupted", "interrupted: its process died")
+    assert (run.foreground, run.daemon, run.ended_at) == (True, "dead", NOON + DAY)
+    assert [step.outputs for step in history.step_runs("dead")] == [{"file": "a.json"}]
+    assert history.found("lives")[0].status is RunStatus.RUNNING
+
+
+def test_a_command_of_another_host_is_dead_when_it_gave_no_sign_for_a_minute(postgres_url: str) -> None:
+    with joined(postgres_url, host="elsewhere") as far, opened(postgres_url) as history:
+        far.beat()
+        far.start(once())
+        assert history.settle(NOON, lambda _: ()) == []
+        far.beat(NOON)  # long ago
+        assert [run.id for run in history.settle(NOON, lambda _: ())] == ["once-1"]
+
+
+def test_a_person_may_go_on_with_a_run_again_and_again(where: str, history: History) -> None:
+    history.claim([claim("one")])
+    history.end("one", RunStatus.FAILED, "no", NOON)
+    with joined(where) as command:
+        for name in ("two", "three"):
+            command.start(once(name, resumed_from="one", resumption=1))
+    assert history.resume("one", "four", NOON) is not None
+    assert len(history.runs()) == 4
+
+
+def _start_one(where: str, name: str, together: Barrier) -> None:
+    together.wait()
+    with joined(where, name) as command:
+        command.start(once(name), snapshot="{}", config="{}")
+        command.end(name, RunStatus.SUCCEEDED, None, NOON)
+        command.leave()
+
+
+def test_commands_that_begin_a_history_at_once_share_it(where: str) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    together = spawn.Barrier(4)
+    processes = [spawn.Process(target=_start_one, args=(where, f"once-{number}", together)) for number in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    with History.read(where) as history:
+        assert len(history.runs(statuses=[RunStatus.SUCCEEDED])) == 4
+
+
+# What a run ran
+
+
+def test_a_daemons_run_keeps_what_it_runs_and_so_does_one_that_resumes_it(history: History) -> None:
+    history.claim([claim("one")])
+    history.begin("one", 1, 1, NOON, config='{"name": "crm"}')
+    history.observe(fact(Event.RUN_STARTED, "one", slot=NOON.isoformat(), workspace="/w/one", commit="abc"))
+    history.observe(fact(Event.STEP_SUCCEEDED, "one", step="scan", attempt=1, fingerprint="f00"))
+    history.end("one", RunStatus.INTERRUPTED, None, NOON)
+    two = history.resume("one", "two", NOON)
+    assert two is not None
+    assert two.config_id is not None
+    assert history.config(two.config_id) == '{"name": "crm"}'
+    assert (two.workspace, two.git_commit) == ("/w/one", "abc")
+    assert history.finished_steps("two")["scan"].fingerprint == "f00"
+
+
+def test_how_a_step_did_when_it_ran_last_counts(history: History) -> None:
+    history.claim([claim("one")])
+    for step in ("a", "b", "c"):
+        history.observe(fact(Event.STEP_SUCCEEDED, "one", step=step, attempt=1, outputs={"n": 1}))
+    history.end("one", RunStatus.INTERRUPTED, None, NOON)
+    history.resume("one", "two", NOON)
+    history.observe(fact(Event.STEP_FAILED, "two", step="a", attempt=1, error="no"))
+    history.observe(fact(Event.STEP_SUCCEEDED, "two", step="b", attempt=1, outputs={"n": 2}))
+    history.observe(fact(Event.STEP_SKIPPED, "two", step="c", reason="it succeeded in run one"))
+    finished = history.finished_steps("two")
+    assert {name: step.outputs for name, step in finished.items()} == {"b": {"n": 2}, "c": {"n": 1}}
+
+
+def test_the_runs_of_all_instances_are_asked_for_by_the_name_of_their_file(history: History) -> None:
+    names = ["crm", "crm/a", "crm/b", "crm-2", "crm0", "cr"]
+    history.claim([claim(f"run-{number}", number, name) for number, name in enumerate(names)])
+    assert sorted(run.pipeline for run in history.runs("crm", instances=True)) == ["crm", "crm/a", "crm/b"]
+    assert sorted(each.slot.pipeline for each in history.slots("crm", instances=True)) == ["crm", "crm/a", "crm/b"]
+    assert [run.pipeline for run in history.runs("crm")] == ["crm"]
+
+
+# Cancelling
+
+
+def test_whoever_has_a_run_sees_that_it_is_to_be_cancelled(where: str, history: History) -> None:
+    history.claim([claim("one"), claim("two", 1)])
+    history.begin("one", 1, 1, NOON)
+    with joined(where) as command:
+        command.start(once())
+        for run_id, by in (("one", "ann"), ("one", "ben"), ("two", "ben"), ("once-1", "cy")):
+            command.cancel(run_id, by, NOON)
+        assert command.to_cancel() == {"once-1": "cy"}
+    assert history.to_cancel() == {"one": "ann", "two": "ben"}
+    history.end("one", RunStatus.INTERRUPTED, "cancelled by ann", NOON)
+    assert history.to_cancel() == {"two": "ben"}
+    history.cancel("one", "late", NOON + DAY)
+    assert history.found("one")[0].cancel_by == "ann"
+
+
 # The schema
+
+
+@contextmanager
+def version_1(where: str) -> Iterator[Database]:
+    """A history as the first tasker wrote it, with a run that is under way."""
+    database = PostgresDatabase(where, writes=True) if is_url(where) else SqliteGuest(Path(where))
+    database.begin()
+    _carry_out(database, 0)
+    database.change(
+        "INSERT INTO daemons (id, host, pid, pid_started, started_at, beat_at) VALUES ('old', 'h', 1, 1, :at, :at)",
+        at=stamp(database.now()),
+    )
+    database.change(
+        "INSERT INTO runs (id, pipeline, slot, revision, status, daemon, claimed_at)"
+        " VALUES ('run-1', 'crm', :at, 'r1', 'running', 'old', :at)",
+        at=stamp(NOON),
+    )
+    database.change("INSERT INTO step_runs VALUES ('run-1', 'scan', 't', 'succeeded', 1, 'x', 1.0, NULL, NULL, 1)")
+    database.commit()
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize("way", [History.open, History.join])
+def test_a_history_of_the_first_version_is_brought_up_to_date(where: str, way: Callable[[str], History]) -> None:
+    with version_1(where) as database:
+        database.change("DELETE FROM daemons")
+    with way(where) as history:
+        (run,) = history.runs()
+        assert (run.id, run.foreground, run.overrides, run.config_id) == ("run-1", False, {}, None)
+        assert history.finished_steps("run-1")["scan"].fingerprint == ""
+        history.enrol(daemon())
+        assert [each.run.id for each in history.orphans(NOON)] == ["run-1"]
+
+
+def test_a_command_leaves_the_tables_of_an_older_taskers_daemon_as_they_are(where: str) -> None:
+    words = r"of an older tasker \(version 1; this one writes 2\), whose daemon has it: stop that, and start this one's"
+    with version_1(where) as database:
+        lock = FolderLock(Path(where)) if not is_url(where) else None
+        with pytest.raises(UnfitError, match=words):
+            History.join(where)
+        assert database.rows("SELECT version FROM schema_version")[0]["version"] == 1
+        if lock is not None:
+            lock.close()
 
 
 def test_the_history_of_a_newer_tasker_is_refused(where: str) -> None:
@@ -533,6 +758,19 @@ def test_what_is_old_goes_but_for_the_last_run_the_last_success_and_the_last_slo
     assert history.step_runs("run-0") == []
     assert len(history.log("run-1")) == 4
     assert sum(history.prune(Retention(age=DAY), NOON + 2 * DAY)) == 0
+
+
+def test_a_configuration_stays_as_long_as_a_run_has_it(history: History) -> None:
+    history.keep_config("of nobody")
+    history.claim([claim()])
+    history.begin("run-1", 1, 1, NOON, config="of a run")
+    (run,) = history.runs()
+    assert sum(history.prune(Retention(age=DAY), NOON)) == 1
+    assert run.config_id is not None
+    assert history.config(run.config_id) == "of a run"
+    history.end("run-1", RunStatus.SUCCEEDED, None, NOON)
+    assert sum(history.prune(Retention(age=DAY), NOON + 2 * DAY)) == 3  # the run, its slot and its configuration
+    assert history.config(run.config_id) is None
 
 
 def test_what_is_young_or_has_not_ended_stays(history: History) -> None:
