@@ -6,8 +6,10 @@ Not to be confused with the history, which knows of a run what it was told of it
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from tasker.facts import Event, Fact
@@ -47,6 +49,7 @@ class Journal:
     """Appends the facts of one run to a file, a JSON line each.
 
     It is not synced to the disk: it is for a daemon or a run that is killed, not for a machine that loses its power.
+    A whole one is locked as long as it is open, so that a run that was killed is told from one that goes on.
     """
 
     def __init__(self, path: Path, *, whole: bool = False, most: int = MOST_LINES) -> None:
@@ -55,6 +58,9 @@ class Journal:
         self._room = most if whole else 0
         self._left_out = 0
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if whole:
+            with suppress(OSError):
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         self._unwritten = b""
 
     def write(self, fact: Fact) -> None:
@@ -114,6 +120,18 @@ class Reader:
         lines = whole.split(b"\n")
         self.left_out += sum(_left_out(line) for line in lines if line.startswith(_GAP))
         return [*_facts(lines)]
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether the run of a whole journal goes on."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def read(path: Path) -> Iterator[Fact]:

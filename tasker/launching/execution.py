@@ -32,8 +32,6 @@ REFUSED = 2
 """The exit status of a run that did not start since its file is not valid."""
 BROKEN = 70
 """The exit status of a run that could not go on."""
-_LONGEST_REASON = 4096
-"""Bytes of the reason for which a run is stopped: what a pipe takes at one go."""
 
 
 def execute(project: Project, order: RunOrder, tell: Callable[[Any], None], reasons: int) -> int:
@@ -52,7 +50,7 @@ def execute(project: Project, order: RunOrder, tell: Callable[[Any], None], reas
 
 def _executed(project: Project, order: RunOrder, tell: Callable[[Any], None], stop: StopRequest) -> int:
     project = project.within(Path(order.snapshot.folder))
-    late_s = round((Clock().now() - order.slot).total_seconds(), 3) if order.earlier is None else None
+    late_s = None if order.earlier or order.foreground else round((Clock().now() - order.slot).total_seconds(), 3)
     snapshot = order.snapshot.id
     occasion = project.occasion(
         order.run_id, order.slot, earlier=order.earlier, chosen=order.chosen, late_s=late_s, snapshot=snapshot
@@ -66,18 +64,18 @@ def _executed(project: Project, order: RunOrder, tell: Callable[[Any], None], st
         return REFUSED
     with ExitStack() as open_files:
         observers: list[Callable[[Fact], None]] = [lambda fact: tell(Told(fact=fact))]
-        journal = _journal(order.journal) if order.journal is not None else None
+        journal = _journal(order.journal, whole=order.foreground) if order.journal is not None else None
         if journal is not None:
             # First: what is told has been written.
             observers.insert(0, open_files.enter_context(journal).write)
         return exit_status(project.run(loaded, observers=observers, stop=stop), stop)
 
 
-def _journal(path: Path) -> Journal | None:
+def _journal(path: Path, *, whole: bool) -> Journal | None:
     """The journal of a run; `None` where none can be had, as on a full disk: the work matters more than its record."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return Journal(path)
+        return Journal(path, whole=whole)
     except OSError as error:
         print(f"tasker: a run goes on without its journal {path}: {error.strerror or error}", file=sys.stderr)  # noqa: T201 - the run's own log is not the place
         return None
@@ -85,17 +83,8 @@ def _journal(path: Path) -> Journal | None:
 
 def _stop_request(reasons: int) -> StopRequest:
     """A request to stop that signals make from now on, with the reason that is there by then."""
-    stop = StopRequest()
-    os.set_blocking(reasons, False)
-
-    def request(signum: int, _frame: object) -> None:
-        try:
-            reason = os.read(reasons, _LONGEST_REASON).decode(errors="replace")
-        except BlockingIOError:
-            reason = ""
-        stop.request(signum, reason)
-
+    stop = StopRequest(reasons=reasons)
     # The launcher's two signals are heeded also where the daemon was started to ignore one, as with `&` in a script.
     for signum in {signal.SIGTERM, signal.SIGINT, *heeded_signals()}:
-        signal.signal(signum, request)
+        signal.signal(signum, lambda number, _frame: stop.request(number))
     return stop

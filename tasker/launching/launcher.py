@@ -47,6 +47,7 @@ from tasker.registry import registry
 from tasker.run import longest_stop_s
 from tasker.running.channel import Receiver, Sender
 from tasker.running.process import Leftovers, signals_blocked
+from tasker.running.stop import LONGEST_REASON
 from tasker.running.supervision import begun, stopped_by_signals
 from tasker.running.workspace import remove
 from tasker.signature import BrokenSignatureError, signature
@@ -67,8 +68,6 @@ _DAEMON_GONE = "the daemon is gone"
 _FORK_AGAIN_S = 1.0
 """Seconds to wait where the machine has no more processes to give."""
 _LONGEST_WAIT_S = 3600.0
-_LONGEST_REASON = 4096
-"""Bytes of the reason for which a run is stopped: what a pipe takes at one go."""
 _WARM_UP = {
     "warm-up.conf": """
 include "_shared.conf"
@@ -100,7 +99,7 @@ class _Run:
     def stop(self, reason: str) -> None:
         """Ask it to stop in order."""
         with suppress(OSError):
-            os.write(self.reasons, reason.encode()[:_LONGEST_REASON])
+            os.write(self.reasons, reason.encode()[:LONGEST_REASON])
         linux.send(self.pid, signal.SIGTERM)
 
     def hurry(self) -> None:

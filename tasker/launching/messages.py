@@ -75,6 +75,8 @@ class RunOrder:
     """What parameters are set to, by name."""
     journal: Path | None = None
     """The file that the run appends its facts to."""
+    foreground: bool = False
+    """Whether somebody waits for it: then its journal has all its facts, and it is late for no slot."""
     earlier: Earlier | None = None
     """The run that this one resumes."""
     chosen: Chosen | None = None

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tasker.run import Run
 
 
+LONGEST_REASON = 4096
+"""Bytes of the reason for which a run is stopped: what a pipe takes at one go."""
 _ECHO_S = 0.5
 """Seconds in which a signal that comes again is the same request."""
 
@@ -38,7 +40,11 @@ class Echoes:
 class StopRequest:
     """How the world outside, such as a signal handler, tells a loop to stop."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic, *, reasons: int | None = None) -> None:
+        """With `reasons`, a descriptor on which reasons come before the signals that they are for."""
+        self._reasons = reasons
+        if reasons is not None:
+            os.set_blocking(reasons, False)
         self.signals: list[int] = []
         """The signals that asked for it, in order; the second one ends everything at once."""
         self.reason = ""
@@ -50,9 +56,16 @@ class StopRequest:
         """Ask the run to stop, as a signal does; its error says the reason. An echo of a signal is not counted."""
         if self._echoes.is_one(signum):
             return
-        self.reason = self.reason or reason
+        self.reason = self.reason or reason or self._given()
         self.signals.append(signum)
         os.write(self._write, b"!")
+
+    def _given(self) -> str:
+        """The reason that has come."""
+        try:
+            return "" if self._reasons is None else os.read(self._reasons, LONGEST_REASON).decode(errors="replace")
+        except BlockingIOError:
+            return ""
 
     def fileno(self) -> int:
         """The descriptor that is readable while a request has not been heard."""

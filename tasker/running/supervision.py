@@ -35,9 +35,12 @@ def heeded_signals() -> list[int]:
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[StopRequest]:
-    """A request to stop that the signals of a terminal, of `kill` and of Kubernetes make."""
-    stop = StopRequest()
+def stopped_by_signals(reasons: int | None = None) -> Iterator[StopRequest]:
+    """A request to stop that the signals of a terminal, of `kill` and of Kubernetes make.
+
+    Who sends one may have written why to the pipe that ends in the descriptor `reasons`.
+    """
+    stop = StopRequest(reasons=reasons)
     before = {signum: signal.signal(signum, lambda number, _frame: stop.request(number)) for signum in heeded_signals()}
     try:
         yield stop
@@ -47,15 +50,17 @@ def stopped_by_signals() -> Iterator[StopRequest]:
         stop.close()
 
 
-def supervised(body: Callable[[], int], workspaces: Iterable[Path] = ()) -> int:
+def supervised(
+    body: Callable[[], int], workspaces: Iterable[Path] = (), *, on_begun: Callable[[int], None] = lambda _pid: None
+) -> int:
     """Carry out `body` in a process of its own, and end what it leaves; its exit status. For a program's own process.
 
-    Of the `workspaces`, those that are still there are removed.
+    Of the `workspaces`, those that are still there are removed. `on_begun` is told the id of the process.
     What the body leaves behind becomes this process's own, so it must not have other children that come and go.
     """
     leftovers = Leftovers()
     try:
-        status, _ = forked(body)
+        status, _ = forked(body, on_begun)
     finally:
         leftovers.kill(set())
         for path in workspaces:
@@ -65,7 +70,7 @@ def supervised(body: Callable[[], int], workspaces: Iterable[Path] = ()) -> int:
     return status
 
 
-def forked(body: Callable[[], int]) -> tuple[int, list[int]]:
+def forked(body: Callable[[], int], on_begun: Callable[[int], None] = lambda _pid: None) -> tuple[int, list[int]]:
     """Carry out `body` in a process of its own; its exit status, and the signals that were passed on to it meanwhile.
 
     The process has a session of its own, so that a terminal's Ctrl-C reaches it once: from here. If this one dies, it
@@ -78,6 +83,7 @@ def forked(body: Callable[[], int]) -> tuple[int, list[int]]:
         pid = begun(body)
         passed = _Passed(pid)
     try:
+        on_begun(pid)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     finally:
         passed.restore()

@@ -9,7 +9,7 @@ from pathlib import Path
 from support.histories import fact, whole_run
 
 from tasker.facts import Event
-from tasker.journal import Journal, Reader, read
+from tasker.journal import Journal, Reader, is_being_written, read
 
 
 def test_what_matters_is_read_back_and_what_steps_print_is_not_kept(tmp_path: Path) -> None:
@@ -106,3 +106,11 @@ def test_who_reads_along_takes_a_line_when_it_is_whole(tmp_path: Path) -> None:
     assert reader.read() == []
     file.write_bytes(whole)
     assert reader.read() == [fact(Event.RUN_STARTED)]
+
+
+def test_a_whole_journal_tells_whether_its_run_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "run-1.jsonl"
+    assert not is_being_written(file)
+    with Journal(file, whole=True):
+        assert is_being_written(file)
+    assert not is_being_written(file)
