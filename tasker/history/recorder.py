@@ -254,8 +254,9 @@ class Recorder(threading.Thread):
             with self._under_way():
                 self._prune(self._opened)
             if self._await_work():
-                with self._under_way():
-                    self._write_some(self._opened)
+                if self._holds:  # it may have been taken away just now
+                    with self._under_way():
+                        self._write_some(self._opened)
             elif self._ending:
                 with self._under_way():
                     return self._leave(self._opened)
@@ -287,9 +288,14 @@ class Recorder(threading.Thread):
         assert self._history is not None  # noqa: S101 - _turn opens it first
         return self._history
 
+    @property
+    def _holds(self) -> bool:
+        """Whether nobody else has the state folder; a server is everybody's."""
+        return is_url(self._where) or (self._lock is not None and self._lock.stands)
+
     def _hold(self) -> None:
         """See to it that a state folder is this daemon's alone."""
-        if is_url(self._where) or (self._lock is not None and self._lock.stands):
+        if self._holds:
             return
         self._let_go()
         try:

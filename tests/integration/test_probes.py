@@ -37,7 +37,7 @@ from tasker.monitoring.probes import (
 from tasker.monitoring.state import DaemonState
 from tasker.pipeline import Schedule
 
-LIMIT_S = 20
+LIMIT_S = 60
 NOW = datetime(2026, 11, 22, 2, 15, tzinfo=UTC)
 LARGE = 8 << 20
 FAULT = Fault("unknown-task", Place("conf.d/crm.conf", 14, 12), "no task is named 'archve'", "did you mean 'archive'?")

@@ -7,6 +7,7 @@ import resource
 import shutil
 import sqlite3
 import subprocess
+import threading
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.command import eventually
-from support.histories import KEEP, NOON, Post, claim, daemon, fact, slot, whole_run
+from support.histories import KEEP, LIMIT_S, NOON, Post, claim, daemon, fact, slot, whole_run
 
 from tasker.facts import Event
 from tasker.history import (
@@ -44,7 +45,7 @@ MANY = 30_000
 
 @contextmanager
 def recording(
-    where: str | Path, post: Post, name: str = "me", *, drain_s: float = 10, **rest: Any
+    where: str | Path, post: Post, name: str = "me", *, drain_s: float = LIMIT_S, **rest: Any
 ) -> Iterator[Recorder]:
     """A recorder that has opened its history."""
     recorder = Recorder(where, daemon(name, **rest), post, retention=KEEP)
@@ -113,7 +114,7 @@ def test_a_history_that_cannot_be_used_is_told_and_the_recorder_ends(where: str)
     recorder = Recorder(where, daemon(), post, retention=KEEP)
     recorder.start()
     assert "of a newer tasker" in post.wait_for(HistoryUnfit).error
-    assert not recorder.drain(10)
+    assert not recorder.drain(LIMIT_S)
 
 
 def test_of_two_daemons_on_a_state_folder_the_other_waits_until_the_first_has_ended(tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_of_two_daemons_on_a_state_folder_the_other_waits_until_the_first_has_en
     (orphan,) = answer(other, second, lambda history: history.orphans(NOON))
     assert orphan.run.id == "run-1"
     assert second.kinds() == ["HistoryRecovered"]
-    assert other.drain(10)
+    assert other.drain(LIMIT_S)
 
 
 def test_a_daemon_that_waits_for_another_to_end_stops_at_once(tmp_path: Path) -> None:
@@ -140,17 +141,26 @@ def test_a_daemon_that_waits_for_another_to_end_stops_at_once(tmp_path: Path) ->
         other = Recorder(tmp_path, daemon("other"), second, retention=KEEP)
         other.start()
         second.wait_for(HistoryTroubled)
-        assert other.drain(10)
+        assert other.drain(LIMIT_S)
         assert second.kinds() == []
 
 
 def test_a_daemon_whose_state_folder_was_deleted_and_became_anothers_is_told(tmp_path: Path) -> None:
     state, first, second = tmp_path / "state", Post(), Post()
+    began, go_on = threading.Event(), threading.Event()
+
+    def takes_long(_: History) -> None:
+        began.set()
+        go_on.wait(LIMIT_S)
+
     with recording(state, first) as recorder:
+        recorder.submit(takes_long)
+        assert began.wait(LIMIT_S)
         shutil.rmtree(state)
         with recording(state, second, "other") as other:
             assert other.exclusive
             recorder.submit(claims(1))
+            go_on.set()
             first.wait_for(HistoryEvicted)
             assert not recorder.exclusive
             assert answer(other, second, lambda history: history.runs()) == []
@@ -193,7 +203,7 @@ def test_how_long_opening_takes_is_known_while_it_does(tmp_path: Path) -> None:
         recorder.start()
         assert eventually(lambda: recorder.held_up_s > 0.1)
     post.wait_for(HistoryOpened)
-    assert recorder.drain(10)
+    assert recorder.drain(LIMIT_S)
     assert recorder.held_up_s == 0.0
 
 
@@ -239,7 +249,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for(postgres_server: Server, p
     finally:
         postgres_server.start()
     post.wait_for(HistoryOpened)
-    assert recorder.drain(10)
+    assert recorder.drain(LIMIT_S)
 
 
 def test_draining_gives_up_in_time(tmp_path: Path) -> None:

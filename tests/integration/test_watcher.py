@@ -320,9 +320,9 @@ print(watcher.mode)
 if sys.argv[2] == "grow":
     for number in range(20):
         (conf / f"folder{number}").mkdir()
-assert told.acquire(timeout=20)
+assert told.acquire(timeout=60)
 print(watcher.mode)
-assert calls.acquire(timeout=20)
+assert calls.acquire(timeout=60)
 watcher.stop()
 """
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 TASKER = (sys.executable, "-m", "tasker")
-LIMIT_S = 60
+LIMIT_S = 180
 """Seconds after which a command that does not end is a failed test."""
+PATIENCE_S = 60.0
+"""Seconds after which what has not come to hold will not: far more than it takes on the busiest machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,12 @@ class Result:
 class Command:
     """A command under way, whose events can be waited for."""
 
-    def __init__(self, folder: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, arguments: Sequence[str], environment: Mapping[str, str], *, limit_s: float = LIMIT_S
+    ) -> None:
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the command
         self._events: list[dict[str, Any]] = []
-        self._watchdog = threading.Timer(LIMIT_S, self.kill)
+        self._watchdog = threading.Timer(limit_s, self.kill)
         self._watchdog.daemon = True
         self.process = subprocess.Popen(
             arguments,
@@ -144,13 +148,13 @@ def processes_with(mark: str) -> list[int]:
 
 
 def gone(mark: str) -> bool:
-    """Whether all processes that carry the mark end within some seconds."""
+    """Whether all processes that carry the mark come to an end."""
     return eventually(lambda: not processes_with(mark))
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether something comes to hold within some seconds, for what announces itself in no other way."""
-    give_up = time.monotonic() + 10
+    """Whether something comes to hold in good time, for what announces itself in no other way."""
+    give_up = time.monotonic() + PATIENCE_S
     while not holds():
         if time.monotonic() > give_up:
             return False

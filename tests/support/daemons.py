@@ -20,12 +20,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from support.command import TASKER, Command, write
+from support.command import PATIENCE_S, TASKER, Command, write
 
 from tasker import linux
 
-PATIENCE_S = 30.0
-"""Seconds after which what has not been told is not told any more."""
+_LIFE_S = 1800.0
+"""Seconds after which a daemon is ended, whatever happened to its test; many tests may share it."""
 _LAUNCHER_S = 0.15
 """Seconds that starting a launcher takes where little else is going on, without the tasks."""
 NEVER = "@yearly"
@@ -50,7 +50,7 @@ class Daemon:
         (folder / "conf.d").mkdir(parents=True, exist_ok=True)
         self.port = _free_port()
         arguments = [*prefix, *TASKER, "watch", "conf.d", "--http", f":{self.port}", *options]
-        self._command = Command(folder, arguments, {"TASKER_STATE": "state", **environment})
+        self._command = Command(folder, arguments, {"TASKER_STATE": "state", **environment}, limit_s=_LIFE_S)
         self.process = self._command.process
         self._lines: list[dict[str, Any]] = []
         self._told = threading.Condition()
@@ -120,7 +120,7 @@ class Daemon:
     def get(self, path: str) -> tuple[int, str]:
         """What it answers over HTTP; nought where nobody does."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

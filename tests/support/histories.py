@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KEEP = Retention()
-LIMIT_S = 30
+LIMIT_S = 60
 """Seconds after which what does not happen is a failed test."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from tasker.watching.survey import changes, survey
 from tasker.watching.watcher import Watcher
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """How long a busy machine may take for what usually takes a moment."""
 
 

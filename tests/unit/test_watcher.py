@@ -184,7 +184,7 @@ def test_a_listener_that_fails_is_told_of_and_called_again(tmp_path: Path) -> No
 
     watcher = Watcher([tmp_path], fails, troubled=fails_too, poll_s=0.01, pace=Pace(quiet_s=0))
     watcher.start()
-    assert enough.wait(20)
+    assert enough.wait(60)
     watcher.stop()
     assert set(troubles) == {"watching went wrong once: ValueError('no')"}
 
@@ -201,11 +201,11 @@ def test_what_happens_during_a_call_is_told_by_one_more(tmp_path: Path) -> None:
     watcher = Watcher([tmp_path], slow, troubled=print, pace=Pace(sweep_s=60), mounts=str, observe=inotify)
     watcher.start()
     inotify.begun[0].hint()
-    assert entered.acquire(timeout=20)
+    assert entered.acquire(timeout=60)
     for _ in range(1000):
         inotify.begun[0].hint()
     go_on.release()
-    assert entered.acquire(timeout=20)
+    assert entered.acquire(timeout=60)
     go_on.release(100)
     watcher.stop()
     assert len(calls) == 2
