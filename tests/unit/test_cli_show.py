@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasker.cli.show import spelled_duration
+from tasker.shown import spelled_duration
 from tasker.durations import parse_duration
 
 
