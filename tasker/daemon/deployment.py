@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tasker.facts import Event, Fact, config_invalid, config_loaded
@@ -13,15 +14,16 @@ from tasker.records import from_json, to_json
 from tasker.scheduling.timetable import Timetable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from tasker.clock import Clock
     from tasker.daemon.dispatch import Dispatch
     from tasker.daemon.recovery import Remembered
-    from tasker.daemon.reloading import InForce
+    from tasker.daemon.reloading import Change, InForce
     from tasker.faults import Fault
-    from tasker.history import Recorder
+    from tasker.history import History, Recorder
+    from tasker.launching.snapshot import Snapshot
     from tasker.launching.versions import Version
     from tasker.monitoring.metrics import Metrics
     from tasker.scheduling.alarm import Alarm
@@ -57,7 +59,7 @@ class Deployment:
         self.faults: dict[str, tuple[Fault, ...]] = {}
         """The faults of each file that is not valid as it stands."""
         self.runs_on: dict[str, str] = {}
-        """By file that is not valid: the revision of the version that stays in force."""
+        """By file that is not valid: the revision of the version that stays in force, or how many instances do."""
 
     def remember(self, remembered: Iterable[Remembered]) -> None:
         """Take up where earlier daemons left off."""
@@ -76,44 +78,45 @@ class Deployment:
 
     def keep_all(self, pipelines: Iterable[InForce]) -> None:
         """The history has been lost, and is to know of the pipelines again."""
-        for in_force in pipelines:
-            self._keep(in_force.version)
+        self._keep(pipelines)
 
     # What reloads come to
 
-    def deployed(self, now: InForce, before: InForce | None) -> None:
-        """A pipeline has a new version in force."""
-        version, at = now.version, self._clock.now()
-        self._announce(_loaded(version, at))
-        remembered = self._remembered.pop(version.name, None)
-        schedule_before = before.version.schedule if before else _schedule(remembered)
-        if version.name not in self._since or version.schedule != schedule_before:
-            unchanged = remembered is not None and version.schedule == schedule_before
-            self._since[version.name] = remembered.record.since if remembered and unchanged else at
-        self._count(version, remembered)
-        self._dispatch.take_up([version.name])
-        self._schedule(version, at, remembered)
-        self._keep(version)
+    def deployed(self, changed: Sequence[Change], same: Sequence[InForce]) -> None:
+        """Pipelines have new versions in force; others are the same as before, on a newer snapshot of their file."""
+        at = self._clock.now()
+        remembered = [self._remembered.pop(each.now.version.name, None) for each in changed]
+        for change, known in zip(changed, remembered, strict=True):
+            self._announce(_loaded(change.now.version, at))
+            self._date(change, known, at)
+            self._count(change.now.version, known)
+        self._dispatch.take_up([each.now.version.name for each in changed])
+        for change, known in zip(changed, remembered, strict=True):
+            self._schedule(change.now.version, at, known)
+        # What is kept of the new schedules must not be there before the claims of the old ones' last slots are.
+        self._dispatch.flush()
+        self._keep([*(each.now for each in changed), *same])
         self._dispatch.start_waiting()
 
-    def withdrawn(self, before: InForce) -> None:
-        """A pipeline is gone."""
-        version, at = before.version, self._clock.now()
-        self._announce_removal(version.name, version.file, at, version.revision)
-        self._forget(version.name, at)
+    def withdrawn(self, gone: Sequence[InForce]) -> None:
+        """Pipelines are gone."""
+        at = self._clock.now()
+        for version in (each.version for each in gone):
+            self._announce_removal(version.name, version.file, at, version.revision)
+            self._forget(version.name, at)
         self._dispatch.start_waiting()
 
-    def invalid(self, file: str, faults: tuple[Fault, ...], runs_on: Version | None) -> None:
-        """A file has faults; the last good version, where one stays in force."""
-        told = {"runs_on": runs_on.revision} if runs_on else {}
+    def invalid(self, file: str, faults: tuple[Fault, ...], runs_on: Sequence[Version]) -> None:
+        """A file has faults; the last good versions, where they stay in force."""
+        told = {"runs_on": _summary(runs_on)} if runs_on else {}
         for fault in faults:
             self._announce(config_invalid(fault, self._clock.now(), **told))
         self.faults = {**self.faults, file: faults}
-        self.runs_on = {**self.runs_on, **({file: runs_on.revision} if runs_on else {})}
+        self.runs_on = {**self.runs_on, **({file: _summary(runs_on)} if runs_on else {})}
 
-    def restored(self, file: str, version: Version) -> None:
-        """The last good version of a file that is not valid is in force again."""
-        self.runs_on = {**self.runs_on, file: version.revision}
+    def restored(self, file: str, versions: Sequence[Version]) -> None:
+        """The last good versions of a file that is not valid are in force again."""
+        self.runs_on = {**self.runs_on, file: _summary(versions)}
 
     def mended(self, file: str) -> None:
         """A file that had faults has none, or is gone."""
@@ -141,6 +144,14 @@ class Deployment:
                 last_run=remembered.last_run if remembered else None,
             )
 
+    def _date(self, change: Change, remembered: Remembered | None, at: datetime) -> None:
+        """Take down from when on the slots of a new version count: its schedule may be the one that there was."""
+        version, before = change.now.version, change.before
+        schedule_before = before.version.schedule if before else _schedule(remembered)
+        if version.name not in self._since or version.schedule != schedule_before:
+            unchanged = remembered is not None and version.schedule == schedule_before
+            self._since[version.name] = remembered.record.since if remembered and unchanged else at
+
     def _schedule(self, version: Version, at: datetime, remembered: Remembered | None) -> None:
         """Schedule a version; what the schedule of an earlier daemon still asked for is decided on first."""
         if remembered is not None:
@@ -150,9 +161,6 @@ class Deployment:
         else:
             self._dispatch.carry_out(self._scheduler.put(version.name, version.schedule, at))
             self._alarm.put(version.name, Timetable.of(version.schedule))
-
-        # What is kept of the new schedule must not be there before the claims of the old one's last slots are.
-        self._dispatch.flush()
 
     def _decide(self, remembered: Remembered, at: datetime) -> None:
         """Decide on the slots that came while nothing was running."""
@@ -177,18 +185,37 @@ class Deployment:
         if self._metrics:
             self._metrics.forget(name)
 
-    def _keep(self, version: Version) -> None:
-        """Have the next daemon know of it."""
-        record = PipelineRecord(
+    def _keep(self, pipelines: Iterable[InForce]) -> None:
+        """Have the next daemon know of them; those of one file at one go, with its texts."""
+        at = self._clock.now()
+        by_snapshot: dict[str, tuple[Snapshot, list[PipelineRecord]]] = {}
+        for each in pipelines:
+            _, records = by_snapshot.setdefault(each.snapshot.id, (each.snapshot, []))
+            records.append(self._record(each, at))
+        for snapshot, records in by_snapshot.values():
+            self._recorder.submit(partial(_kept, records, json.dumps(to_json(snapshot))))
+
+    def _record(self, in_force: InForce, at: datetime) -> PipelineRecord:
+        version = in_force.version
+        return PipelineRecord(
             name=version.name,
             file=version.file,
             since=self._since[version.name],
             schedule=to_json(version.schedule) if version.schedule else None,
-            snapshot_id=version.snapshot.id,
-            updated_at=self._clock.now(),
+            snapshot_id=in_force.snapshot.id,
+            updated_at=at,
         )
-        content = json.dumps(to_json(version.snapshot))
-        self._recorder.submit(lambda history: history.keep_pipelines([record], content))
+
+
+def _kept(records: Sequence[PipelineRecord], snapshot: str, history: History) -> None:
+    history.keep_pipelines(records, snapshot)
+
+
+def _summary(versions: Sequence[Version]) -> str:
+    """What stays in force of a file, in a word: the revision of its pipeline, or how many instances there are."""
+    if len(versions) == 1:
+        return versions[0].revision
+    return f"{len(versions)} instances"
 
 
 def _loaded(version: Version, at: datetime) -> Fact:

@@ -15,7 +15,7 @@ from tasker.daemon.recovery import MOST_RESUMPTIONS, Left, Plan, clear_away, rec
 from tasker.facts import Event, Fact, Level, config_invalid
 from tasker.history import Claim, Claimed, RunRecord, RunStatus
 from tasker.launching.messages import RunEnded, RunOrder
-from tasker.pipeline import Resume
+from tasker.pipeline import Resume, instance_of
 from tasker.run import Outcome, Slot, new_run_id
 from tasker.running.channel import TooLargeError
 from tasker.running.workspace import remove
@@ -281,7 +281,7 @@ class Dispatch:
     # Claims
 
     def _claim(self, slot: Slot, outcome: Outcome, reason: str) -> Claim:
-        version = self._version(slot.pipeline)
+        in_force = self._reloading.in_force(slot.pipeline)
         now = self._clock.now()
         return Claim(
             slot=slot,
@@ -289,8 +289,8 @@ class Dispatch:
             at=now,
             reason=reason or None,
             run_id=new_run_id(now) if outcome is Outcome.WAITING else None,
-            revision=version.revision if version else "",
-            snapshot_id=version.snapshot.id if version else None,
+            revision=in_force.version.revision if in_force else "",
+            snapshot_id=in_force.snapshot.id if in_force else None,
         )
 
     def _answered(self, answers: Sequence[Claimed] | Exception) -> None:
@@ -357,7 +357,7 @@ class Dispatch:
             self._let_go(run)
             return
         generation = in_force.generation if in_force and run.snapshot is None else self._reloading.current
-        snapshot = run.snapshot or (in_force.version.snapshot if in_force else None)
+        snapshot = run.snapshot or (in_force.snapshot if in_force else None)
         if generation is None or snapshot is None or generation not in self._reloading.generations:
             self._await_code(run)
             return
@@ -368,6 +368,7 @@ class Dispatch:
             run_id=run.id,
             snapshot=snapshot,
             slot=run.slot.at,
+            instance=instance_of(run.slot.pipeline),
             journal=self._journal(run.id),
             earlier=run.earlier,
         )

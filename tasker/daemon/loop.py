@@ -382,7 +382,8 @@ class Daemon:
         self._dispatch.adopt(memory.broken_off)
         self._dispatch.clear_away(memory.over)
         self._deployment.remember(memory.pipelines)
-        self._reloading.remember(each.snapshot for each in memory.pipelines if each.snapshot)
+        newest_last = sorted(memory.pipelines, key=lambda each: each.record.updated_at)
+        self._reloading.remember(each.snapshot for each in newest_last if each.snapshot)
         self._opened = True
         if self._found is not None:
             self._surveyed(self._found)

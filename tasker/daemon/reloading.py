@@ -1,23 +1,25 @@
 """Conf files and tasks' code, as they change, to the versions of pipelines that are in force.
 
-What is found valid takes the place of what was there before, a file at a time. What is not changes nothing: the last
-good version of that file stays in force, on the code that it was valid with, and no other file is touched by it.
+What is found valid takes the place of what was there before, a file at a time: of a file with `for_each`, all that it
+makes come into force together, and those that are as they were are touched as little as another file's. What is not
+valid changes nothing: the last good version of that file stays in force, on the code that it was valid with.
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from tasker.conf_files import is_pipeline
 from tasker.duplicates import duplicates
 from tasker.launching.messages import Candidate, Ready, Validated, ValidationEnded
+from tasker.pipeline import base_name
 from tasker.watching.survey import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from tasker.faults import Fault
@@ -30,39 +32,75 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """A version of a pipeline that is to run, and the code that it runs with."""
+    """A version of a pipeline that is to run, the texts that it runs on, and the code that it runs with."""
 
     version: Version
+    snapshot: Snapshot
     generation: Generation
+
+    def is_as(self, before: InForce) -> bool:
+        """Whether only texts differ that make no difference to it, as those of other pipelines of its file do."""
+        moved = replace(before.version, named_at=self.version.named_at)
+        return self.version == moved and self.generation is before.generation
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A pipeline has a new version in force."""
+
+    now: InForce
+    before: InForce | None
 
 
 class Observer(Protocol):
     """Who acts on what reloads come to."""
 
-    def deployed(self, now: InForce, before: InForce | None) -> None:
-        """A pipeline has a new version in force."""
+    def deployed(self, changed: Sequence[Change], same: Sequence[InForce]) -> None:
+        """Pipelines have new versions in force; others are the `same` as before, on a newer snapshot of their file."""
 
-    def withdrawn(self, before: InForce) -> None:
-        """A pipeline is gone."""
+    def withdrawn(self, gone: Sequence[InForce]) -> None:
+        """Pipelines are gone."""
 
-    def invalid(self, file: str, faults: tuple[Fault, ...], runs_on: Version | None) -> None:
-        """A conf file, or a module of tasks, has faults; the last good version, where that stays in force."""
+    def invalid(self, file: str, faults: tuple[Fault, ...], runs_on: Sequence[Version]) -> None:
+        """A conf file, or a module of tasks, has faults; the last good versions, where they stay in force."""
 
-    def restored(self, file: str, version: Version) -> None:
-        """The last good version of a file that is not valid is in force again."""
+    def restored(self, file: str, versions: Sequence[Version]) -> None:
+        """The last good versions of a file that is not valid are in force again."""
 
     def mended(self, file: str) -> None:
         """A file that had faults has none, or is gone."""
 
     def stranded(self, name: str) -> None:
-        """The launcher of a version in force is dead, and with the code as it is now that version is not valid."""
+        """The launcher of what is in force under a base name is dead, and with the newest code it is not valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a file was found to be: pipelines that come into force together."""
+
+    name: str
+    """Their base name, which a file has to itself."""
+    versions: Mapping[str, Version]
+    """By name."""
+    snapshot: Snapshot
+    generation: Generation
+
+    @property
+    def first(self) -> Version:
+        """One of them, which tells what they have in common."""
+        return next(iter(self.versions.values()))
+
+    @property
+    def pipelines(self) -> dict[str, InForce]:
+        """Each of them, by name."""
+        return {name: InForce(each, self.snapshot, self.generation) for name, each in self.versions.items()}
 
 
 @dataclass(slots=True)
 class _File:
     """A conf file, as far as it is known."""
 
-    in_force: InForce | None = None
+    in_force: _Found | None = None
     faults: tuple[Fault, ...] = ()
     """What is wrong with it as it stands on the disk."""
     edited: bool = True
@@ -75,6 +113,11 @@ class _File:
     """What was in force under an earlier daemon, as long as nothing else has come into force."""
     is_old: bool = False
     """Whether the last validation was of what was last in force, in place of what is on the disk."""
+
+    @property
+    def runs_on(self) -> tuple[Version, ...]:
+        """The versions that are in force."""
+        return tuple(self.in_force.versions.values()) if self.in_force else ()
 
 
 class Reloading:
@@ -94,10 +137,10 @@ class Reloading:
         self._new_generation = new_generation
         self._survey: Survey | None = None
         self._files: dict[str, _File] = {}
-        self._pipelines: dict[str, str] = {}
-        """By name of each pipeline in force: its file."""
-        self._moving: dict[str, tuple[Version, Generation]] = {}
-        """By file: versions under the name of a pipeline whose own file may give it up."""
+        self._names: dict[str, str] = {}
+        """By base name of what is in force: its file."""
+        self._moving: dict[str, _Found] = {}
+        """By file: what is to come into force under a base name whose own file may give it up."""
         self._leaving: set[str] = set()
         """Files that are gone. What they had in force stays so until it is known whether a new file has its name."""
         self._number = 0
@@ -117,11 +160,18 @@ class Reloading:
 
     def in_force(self, name: str) -> InForce | None:
         """The version of this pipeline that is in force."""
-        return self._files[self._pipelines[name]].in_force if name in self._pipelines else None
+        found = self._found_by(name)
+        version = found.versions.get(name) if found else None
+        return InForce(version, found.snapshot, found.generation) if found and version else None
+
+    def _found_by(self, name: str) -> _Found | None:
+        """What is in force under the base name of a pipeline."""
+        path = self._names.get(base_name(name))
+        return self._files[path].in_force if path is not None else None
 
     def is_stranded(self, name: str) -> bool:
         """Whether there is no code for the version in force, and none to come unless somebody edits something."""
-        file = self._files.get(self._pipelines.get(name, ""))
+        file = self._files.get(self._names.get(base_name(name), ""))
         waits = self.current is None or self._awaits_code or file is None or file.asked
         return not waits and file is not None and self._lacks_code(file)
 
@@ -131,7 +181,8 @@ class Reloading:
     @property
     def pipelines(self) -> list[InForce]:
         """All that is in force."""
-        return [file.in_force for file in self._files.values() if file.in_force]
+        files = (file.in_force for file in self._files.values() if file.in_force)
+        return [each for found in files for each in found.pipelines.values()]
 
     @property
     def generations(self) -> list[Generation]:
@@ -185,7 +236,7 @@ class Reloading:
         self._import(self._files.keys() - self._leaving)
 
     def remember(self, snapshots: Iterable[Snapshot]) -> None:
-        """What an earlier daemon had in force, in case that what there is now is not valid."""
+        """What an earlier daemon had in force, the newest last, in case that what there is now is not valid."""
         for snapshot in snapshots:
             path = os.path.abspath(snapshot.path)  # noqa: PTH100 - links stay as they are named
             self._files.setdefault(path, _File()).last_good = snapshot
@@ -264,7 +315,7 @@ class Reloading:
             if file.asked or (file.in_force and not file.faults and not other.isdisjoint(file.decided_by)):
                 touched.add(path)
             elif path not in touched and file.in_force and not file.faults:
-                file.in_force = InForce(file.in_force.version, generation)
+                file.in_force = replace(file.in_force, generation=generation)
         self._validate(touched)
         self._part()
         self._retire()
@@ -285,7 +336,7 @@ class Reloading:
             self.observer.mended(file)
         for file, fault in faults.items():
             if before.get(file) != fault:
-                self.observer.invalid(file, (fault,), None)
+                self.observer.invalid(file, (fault,), ())
 
     # Validation
 
@@ -312,76 +363,80 @@ class Reloading:
     def _judge(self, path: str, file: _File, told: Validated, generation: Generation) -> None:
         """One file was validated."""
         file.asked = 0
-        if told.version is not None:
+        if told.versions and told.snapshot is not None:
             kept = file.decided_by if file.is_old else ()
-            file.decided_by = frozenset((*told.version.files, *told.version.modules, *kept))
-            self._moving[path] = (told.version, generation)
+            file.decided_by = frozenset(told.files).union(kept, *(each.modules for each in told.versions))
+            versions = {each.name: each for each in told.versions}
+            self._moving[path] = _Found(base_name(told.versions[0].name), versions, told.snapshot, generation)
         elif not file.is_old and not (
             self._awaits_code and path in self._touched
         ):  # else it is validated with newer code, and told then
             self._refuse(path, told.faults, told.files)
         elif file.in_force is not None and self._lacks_code(file):
-            self.observer.stranded(file.in_force.version.name)
+            self.observer.stranded(file.in_force.name)
         self._settle_names()
         self._part()
 
     def _settle_names(self) -> None:
-        """Put in force what is valid and has its name to itself; what can still get its name waits."""
-        wanted = {path: version.name for path, (version, _) in self._moving.items()}
+        """Put in force what is valid and has its base name to itself; what can still get it waits."""
+        wanted = {path: found.name for path, found in self._moving.items()}
         holders = {name: holder for name in wanted.values() if (holder := self._holder(name)) is not None}
         granted = exchanged(wanted, {holder: name for name, holder in holders.items()})
         self._put({path: self._moving.pop(path) for path in sorted(granted)})
         for path in sorted(wanted.keys() - granted):
-            holder = self._pipelines.get(wanted[path])
+            holder = self._names.get(wanted[path])
             if holder is not None and not self._files[holder].asked:
-                version, _ = self._moving.pop(path)
-                self._refuse_name(path, version, holder)
+                self._refuse_name(path, self._moving.pop(path), holder)
 
     def _holder(self, name: str) -> str | None:
-        """The file that has this name, and has to give it up before another can have it."""
-        holder = self._pipelines.get(name)
+        """The file that has this base name, and has to give it up before another can have it."""
+        holder = self._names.get(name)
         return None if holder in self._leaving else holder
 
-    def _put(self, granted: Mapping[str, tuple[Version, Generation]]) -> None:
-        """Put versions in force, all at once: files may exchange their names."""
-        names = {version.name for version, _ in granted.values()}
-        names |= {was.version.name for path in granted if (was := self._files[path].in_force) is not None}
-        before = {name: self.in_force(name) for name in sorted(names)}
-        leaving = {holder for name in names if (holder := self._pipelines.get(name)) in self._leaving and holder}
+    def _put(self, granted: Mapping[str, _Found]) -> None:
+        """Put what was found in force, all at once: files may exchange their names."""
+        names = {found.name for found in granted.values()}
+        names |= {was.name for path in granted if (was := self._files[path].in_force) is not None}
+        held = [was for name in sorted(names) if (was := self._found_by(name)) is not None]
+        before = {name: each for was in held for name, each in was.pipelines.items()}
+        leaving = {holder for name in names if (holder := self._names.get(name)) in self._leaving and holder}
         for path in granted.keys() | leaving:
             self._let_go(path)
-        for path, (version, generation) in granted.items():
+        for path, found in granted.items():
             file = self._files[path]
-            file.in_force, file.last_good = InForce(version, generation), None
-            self._pipelines[version.name] = path
+            file.in_force, file.last_good = found, None
+            self._names[found.name] = path
             if file.is_old:
-                self.observer.restored(str(self._shown(path)), version)
+                self.observer.restored(str(self._shown(path)), file.runs_on)
             elif file.faults:
                 file.faults = ()
                 self.observer.mended(str(self._shown(path)))
-        for name, was in before.items():
-            if was is not None and name not in self._pipelines:
-                self.observer.withdrawn(was)
-        for path in granted:
-            now = self._files[path].in_force
-            assert now is not None  # noqa: S101 - it was put there just now
-            self.observer.deployed(now, before.get(now.version.name))
+        self._tell(before, {name: each for found in granted.values() for name, each in found.pipelines.items()})
 
-    def _let_go(self, path: str) -> InForce | None:
-        """Take what is in force of a file out of force; `None` where that has nothing, or another file has its name."""
+    def _tell(self, before: Mapping[str, InForce], now: Mapping[str, InForce]) -> None:
+        """Tell what has become of pipelines that were in force, and of those that are."""
+        if gone := [was for name, was in before.items() if name not in now]:
+            self.observer.withdrawn(gone)
+        same = {name for name, each in now.items() if name in before and each.is_as(before[name])}
+        changed = [Change(each, before.get(name)) for name, each in now.items() if name not in same]
+        if now:
+            self.observer.deployed(changed, [now[name] for name in sorted(same)])
+
+    def _let_go(self, path: str) -> list[InForce]:
+        """Take what is in force of a file out of force; none where that has nothing, or another file has its name."""
         was, self._files[path].in_force = self._files[path].in_force, None
-        if was is None or self._pipelines.get(was.version.name) != path:
-            return None
-        del self._pipelines[was.version.name]
-        return was
+        if was is None or self._names.get(was.name) != path:
+            return []
+        del self._names[was.name]
+        return [*was.pipelines.values()]
 
-    def _refuse_name(self, path: str, version: Version, holder: str) -> None:
+    def _refuse_name(self, path: str, found: _Found, holder: str) -> None:
         if self._files[path].is_old:
             return  # what is wrong with the file as it stands is told already
         first = self._files[holder].in_force
         assert first is not None  # noqa: S101 - who has a name is in force
-        faults = duplicates([(version.name, first.version.named_at), (version.name, version.named_at)])
-        self._refuse(path, tuple(faults), version.files)
+        faults = duplicates([(each.name, each.first.named_at) for each in (first, found)])
+        self._refuse(path, tuple(faults), self._files[path].decided_by)
 
     def _refuse(self, path: str, faults: tuple[Fault, ...], decided_by: Iterable[str]) -> None:
         """A file is not valid as it stands: its last good version stays in force, or comes into force again."""
@@ -390,7 +445,7 @@ class Reloading:
         file.faults, file.edited = faults, False
         file.decided_by = frozenset(decided_by) | (file.decided_by if file.in_force else frozenset())
         if is_news:
-            self.observer.invalid(str(self._shown(path)), faults, file.in_force.version if file.in_force else None)
+            self.observer.invalid(str(self._shown(path)), faults, file.runs_on)
         if (snapshot := self._to_restore(file)) is not None:
             file.is_old = True
             self._ask({path: Candidate(path=self._shown(path), snapshot=snapshot)})
@@ -399,7 +454,7 @@ class Reloading:
         """What was last in force and is not so with the newest code."""
         if file.in_force is None:
             return file.last_good
-        return file.in_force.version.snapshot if file.in_force.generation is not self.current else None
+        return file.in_force.snapshot if file.in_force.generation is not self.current else None
 
     def _part(self) -> None:
         """Let go of files that are gone, unless a new one may still prove to have the name of one."""
@@ -409,10 +464,10 @@ class Reloading:
         leaving, self._leaving = self._leaving, set()
         for path in sorted(leaving):
             self._touched.discard(path)
-            was = self._let_go(path)
+            gone = self._let_go(path)
             file = self._files.pop(path)
-            if was is not None:
-                self.observer.withdrawn(was)
+            if gone:
+                self.observer.withdrawn(gone)
             if file.faults:
                 self.observer.mended(str(self._shown(path)))
         self._settle_names()

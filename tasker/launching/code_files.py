@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,14 @@ def code_files(task: type[Task]) -> tuple[str, ...]:
     file = getattr(sys.modules.get(task.__module__), "__file__", None)
     if not file or not is_of_folder(task.__module__):
         return ()
+    return _files_of(file)
+
+
+@cache
+def _files_of(module: str) -> tuple[str, ...]:
+    """The file of a module, and those of its neighbours; looked for once, as a module is imported once."""
     found: set[Path] = set()
-    waiting = [Path(file)]
+    waiting = [Path(module)]
     while waiting:
         if (path := waiting.pop()) not in found:
             found.add(path)

@@ -10,6 +10,7 @@ import resource
 import signal
 from collections import deque
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tasker.launching.messages import Bounds, Candidate
-    from tasker.launching.snapshot import Snapshot
-    from tasker.project import Loaded, Project
+    from tasker.pipeline import Pipeline
+    from tasker.project import Project
 
 _BATCH = 50
 """Files that one process looks at: enough that starting it costs nothing, few enough that its memory stays small."""
@@ -129,32 +130,31 @@ def _validated(project: Project, number: int, candidate: Candidate) -> Validated
     project = project if kept is None else project.within(Path(kept.folder))
     root = project.settings.folder_of(candidate.path)
     folder = RecordingFolder(ConfFolder(root) if kept is None else SnapshotFolder(kept))
-    loaded = project.load(candidate.path, folder=folder)
-    files = tuple(os.path.abspath(root / path) for path in folder.asked)  # noqa: PTH100 - links stay as they are
-    snapshot = kept or folder.snapshot(str(candidate.path), str(root)) if loaded.pipeline else None
+    file = project.load_file(candidate.path, folder=folder)
+    pipelines = [each.pipeline for each in file.loaded if each.pipeline is not None]
+    versions = tuple(_version(project, each, file.named_at) for each in pipelines)
+    valid = bool(versions) and len(versions) == len(file.loaded)
     return Validated(
         number=number,
         path=candidate.path,
-        version=_version(project, loaded, snapshot, files) if snapshot else None,
-        faults=loaded.faults,
-        files=files,
+        versions=versions if valid else (),
+        snapshot=(kept or folder.snapshot(str(candidate.path), str(root))) if valid else None,
+        faults=file.faults,
+        files=tuple(os.path.abspath(root / path) for path in folder.asked),  # noqa: PTH100 - links stay as they are
     )
 
 
-def _version(project: Project, loaded: Loaded, snapshot: Snapshot, files: tuple[str, ...]) -> Version:
-    pipeline = loaded.pipeline
-    assert pipeline is not None  # noqa: S101 - it was found valid
-    tasks = {project.catalogue.registry.get(step.task) for step in pipeline.steps}
+def _version(project: Project, pipeline: Pipeline, named_at: Place) -> Version:
+    steps = chain.from_iterable(pipeline.phases.values())
+    tasks = {project.catalogue.registry.get(step.task) for step in steps}
     return Version(
         name=pipeline.name,
         file=pipeline.file,
-        named_at=loaded.named_at,
+        named_at=named_at,
         revision=pipeline.revision,
-        snapshot=snapshot,
         schedule=pipeline.schedule,
         resume=pipeline.resume,
         timeout=pipeline.timeout,
-        files=files,
         modules=tuple(sorted({file for task in tasks for file in code_files(task)})),
     )
 

@@ -145,11 +145,13 @@ class Validated:
     """The number that the validation was asked for under."""
     path: Path
     """As the candidate has it."""
-    version: Version | None = None
-    """`None` where a fault is an error."""
+    versions: tuple[Version, ...] = ()
+    """Its pipelines, several where it has `for_each`; none where a fault is an error."""
+    snapshot: Snapshot | None = None
+    """What was validated, which is what runs; `None` where there is no version."""
     faults: tuple[Fault, ...] = ()
     files: tuple[str, ...] = ()
-    """The absolute paths that decided on it, as `Version.files`: also where there is no version."""
+    """The absolute paths that decide on it: the files that it was read from, and those that includes looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

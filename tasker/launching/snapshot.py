@@ -9,6 +9,7 @@ import os
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from tasker.document import Folder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What a pipeline was read from, and can be read from again whatever has become of the files."""
+    """What the pipelines of a file were read from, and can be read from again whatever has become of the files."""
 
     path: str
     """The conf file, as people name it: `conf.d/crm.conf`."""
@@ -27,7 +28,7 @@ class Snapshot:
     files: Mapping[str, str]
     """The text of each file by its path in the folder, the conf file first."""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A digest of all of it."""
         return sha256(repr([self.path, self.folder, *self.files.items()]).encode(errors="surrogatepass")).hexdigest()

@@ -1,4 +1,7 @@
-"""What a validation found a pipeline to be, kept for as long as runs of it may start: `Version`."""
+"""What a validation found a pipeline to be, kept for as long as runs of it may start: `Version`.
+
+The texts that it was found in are a `Snapshot`, which the pipelines of a file have in common.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tasker.faults import Place
-from tasker.launching.snapshot import Snapshot
 from tasker.pipeline import Resume, Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One pipeline, as it was valid at one moment: all that is needed to know when it is due, and to run it then."""
+    """One pipeline, as it was valid at one moment: all that is needed to know when it is due."""
 
     name: str
     file: str
@@ -20,12 +22,8 @@ class Version:
     named_at: Place
     """Where the name is written: where its file has none, it is the file's."""
     revision: str
-    snapshot: Snapshot
-    """What was validated, which is what runs."""
     schedule: Schedule | None = None
     resume: Resume = Resume.AUTO
     timeout: timedelta | None = None
-    files: tuple[str, ...] = ()
-    """The absolute paths that decide on it: the files that it was read from, and those that includes looked for."""
     modules: tuple[str, ...] = ()
     """The absolute paths of the task folders' files that hold the code of its tasks, with all that these import."""

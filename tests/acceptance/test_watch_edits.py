@@ -190,15 +190,15 @@ def test_an_edit_in_the_very_second_of_a_slot_fires_it_once(tmp_path: Path) -> N
     with daemon(tmp_path) as watched:
         in_effect(watched, lambda: watched.conf("tick", "0", cron=EACH_SECOND), pipeline="tick")
         since = watched.moment()
-        for number in range(1, 40):
+        numbers = itertools.count(1)
+        while len(watched.named("slot.due", since)) < 4:
             edited = watched.moment()
-            watched.conf("tick", str(number), cron=EACH_SECOND)
+            watched.conf("tick", str(next(numbers)), cron=EACH_SECOND)
             watched.wait_for("config.loaded", edited, pipeline="tick")
         slots = [told["slot"] for told in watched.named("slot.due", since)]
         until = watched.moment()
         watched.wait_for("slot.due", until)
         ended = [told["slot"] for told in watched.named("run.started", since)]
-        assert len(slots) >= 3
         assert len(set(slots)) == len(slots)
         assert set(slots[:-1]) <= set(ended)
         assert len(set(ended)) == len(ended)

@@ -18,6 +18,7 @@ from tasker.facts import Event
 from tasker.journal import read
 from tasker.launching.messages import Bounds, Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
 from tasker.run import Status, StepRun
+from tasker.running.earlier import Earlier
 
 TASKS = """
     import os, signal, subprocess, sys, time
@@ -98,7 +99,7 @@ def test_a_module_that_ends_or_stops_the_launcher_costs_only_who_uses_it(folder:
         found = listener.validated("a.conf", "b.conf")
     assert (fault.code, fault.place.file) == ("broken-task", "tasks/bad.py")
     assert reason in fault.message
-    assert found["a.conf"].version is not None
+    assert found["a.conf"].versions
     assert [each.code for each in found["b.conf"].faults] == ["broken-task"]
 
 
@@ -128,7 +129,7 @@ def test_what_a_module_does_to_signals_and_timers_costs_no_other(folder: Path) -
     conf(folder, "tasks = [{ name = say }]")
     with Listener(folder, Bounds(importing_s=1)) as listener:
         (fault,) = listener.until(Ready).faults
-        listener.order(listener.version("a.conf"))
+        listener.order(listener.valid("a.conf"))
         assert listener.ended() == RunEnded(run_id="run-1", status=0)
         os.kill(listener.generation.pid, signal.SIGTERM)
         listener.gone()
@@ -155,7 +156,7 @@ def test_what_a_module_sends_that_is_no_message_is_passed_over(folder: Path) -> 
     write(folder / "tasks" / "bad.py", module)
     conf(folder, "tasks = [{ name = say }]")
     with Listener(folder) as listener:
-        listener.order(listener.version("a.conf"))
+        listener.order(listener.valid("a.conf"))
         assert listener.ended().status == 0
 
 
@@ -163,8 +164,8 @@ def test_what_is_asked_for_before_the_tasks_are_imported_is_not_lost(folder: Pat
     conf(folder, "tasks = [{ name = say }]")
     write(folder / "tasks" / "bad.py", "import os\nos._exit(3)")
     with Listener(folder) as listener:
-        version = listener.version("a.conf")
-        listener.order(version)
+        valid = listener.valid("a.conf")
+        listener.order(valid)
         assert listener.ended().status == 0
 
 
@@ -193,7 +194,7 @@ def test_a_run_imports_nothing_for_a_schedule_that_the_launcher_has_not_imported
     write(folder / "tasks" / "modules.py", task)
     conf(folder, "tasks = [{ name = modules }]")
     with Listener(folder) as listener:
-        listener.order(listener.version("a.conf"))
+        listener.order(listener.valid("a.conf"))
         told = listener.until_fact(Event.STEP_SUCCEEDED)
     assert sorted(told.details["outputs"]["found"]) == ["cronsim", "tasker.scheduling.cron", "zoneinfo"]
 
@@ -221,13 +222,15 @@ def test_a_version_says_what_it_was_read_from_and_what_it_depends_on(folder: Pat
     conf(folder, 'include "_part"\ntasks = [{ name = say, args { text = ${TODAY}${RUN_ID} } }]\nschedule = "@daily"')
     conf(folder, "resume = never", "_part.conf")
     with Listener(folder) as listener:
-        version = listener.version("a.conf")
+        valid = listener.valid("a.conf")
+    (version,) = valid.versions
     assert (version.name, version.file, version.named_at.file) == ("a", "conf.d/a.conf", "conf.d/a.conf")
     assert version.schedule is not None
     assert version.schedule.cron == ("@daily",)
     assert version.resume == "never"
-    assert list(version.snapshot.files) == ["a.conf", "_part.conf"]
-    assert version.files == tuple(str(folder / "conf.d" / name) for name in ("a.conf", "_part", "_part.conf"))
+    assert valid.snapshot is not None
+    assert list(valid.snapshot.files) == ["a.conf", "_part.conf"]
+    assert valid.files == tuple(str(folder / "conf.d" / name) for name in ("a.conf", "_part", "_part.conf"))
     assert version.modules == (str(folder / "tasks" / "given.py"),)
 
 
@@ -235,7 +238,7 @@ def test_a_file_that_is_not_valid_says_which_files_would_mend_it(folder: Path) -
     conf(folder, 'include "_gone"\ntasks = [{ name = say }]')
     with Listener(folder) as listener:
         found = listener.validated("a.conf", "never.conf")
-    assert found["a.conf"].version is None
+    assert not found["a.conf"].versions
     assert [each.code for each in found["a.conf"].faults] == ["include-missing"]
     assert str(folder / "conf.d" / "_gone.conf") in found["a.conf"].files
     assert [each.code for each in found["never.conf"].faults] == ["unreadable"]
@@ -244,10 +247,10 @@ def test_a_file_that_is_not_valid_says_which_files_would_mend_it(folder: Path) -
 def test_a_version_is_validated_from_memory_under_other_code(folder: Path) -> None:
     conf(folder, "tasks = [{ name = say }]")
     with Listener(folder) as listener:
-        version = listener.version("a.conf")
+        valid = listener.valid("a.conf")
         (folder / "conf.d" / "a.conf").unlink()
-        found = listener.validated("a.conf", number=2, a=version.snapshot)["a.conf"]
-    assert found.version == version
+        found = listener.validated("a.conf", number=2, a=valid.snapshot)["a.conf"]
+    assert found.versions == valid.versions
 
 
 @pytest.mark.parametrize(
@@ -282,7 +285,7 @@ def test_a_file_that_costs_too_much_is_the_only_one_to_suffer(folder: Path, cost
     with Listener(folder, Bounds(hurried_s=0.3, validating_s=0.5, memory=256 << 20)) as listener:
         found = listener.validated("a.conf", "b.conf", "c.conf", "e.conf")
     assert list(found)[-1] == "b.conf"
-    assert [name for name, each in found.items() if each.version] == ["a.conf", "c.conf", "e.conf"]
+    assert [name for name, each in found.items() if each.versions] == ["a.conf", "c.conf", "e.conf"]
     (fault,) = found["b.conf"].faults
     assert fault.code == code
     assert message in fault.message
@@ -302,10 +305,10 @@ def test_memory_that_a_validation_takes_is_bounded(folder: Path) -> None:
 def test_a_run_is_read_from_its_snapshot_with_the_variables_of_its_own(folder: Path) -> None:
     conf(folder, "tasks = [{ name = say, args { text = ${RUN_ID}_${TODAY} } }]")
     with Listener(folder) as listener:
-        version = listener.version("a.conf")
+        valid = listener.valid("a.conf")
         conf(folder, "tasks = [{ name = wait }]")
-        listener.order(version)
-        listener.order(version, "run-2")
+        listener.order(valid)
+        listener.order(valid, "run-2")
         assert listener.ended() == RunEnded(run_id="run-1", status=0)
         listener.generation.retire()
         listener.gone()
@@ -314,13 +317,13 @@ def test_a_run_is_read_from_its_snapshot_with_the_variables_of_its_own(folder: P
             for run in ("run-1", "run-2")
         }
     assert lines == {"run-1": [f"run-1_{SLOT:%Y-%m-%d}"], "run-2": [f"run-2_{SLOT:%Y-%m-%d}"]}
-    assert {each.revision for each in listener.facts()} == {version.revision}
+    assert {each.revision for each in listener.facts()} == {valid.versions[0].revision}
 
 
 def test_a_run_tells_how_late_it_is_and_writes_its_journal(folder: Path) -> None:
     conf(folder, "tasks = [{ name = say }]")
     with Listener(folder) as listener:
-        listener.order(listener.version("a.conf"), journal=folder / "journal")
+        listener.order(listener.valid("a.conf"), journal=folder / "journal")
         listener.ended()
     assert listener.facts()[0].details["late_s"] > 0
     assert [each.event for each in read(folder / "journal")] == [
@@ -335,7 +338,7 @@ def test_a_resumed_run_takes_up_what_is_done(folder: Path) -> None:
     conf(folder, "tasks = [{ id = one, name = say }, { id = two, name = say, args { text = ${outputs.one.text} } }]")
     done = {"one": StepRun(step="one", task="say", status=Status.SUCCEEDED, outputs={"text": "before"})}
     with Listener(folder) as listener:
-        listener.order(listener.version("a.conf"), done=done, resumed_from="run-0")
+        listener.order(listener.valid("a.conf"), earlier=Earlier(run_id="run-0", steps=done))
         listener.ended()
     assert listener.facts()[0].details["resumed_from"] == "run-0"
     assert [each.details["line"] for each in listener.facts() if each.event == "step.output"] == ["before"]
@@ -345,9 +348,9 @@ def test_a_run_whose_file_is_not_valid_any_more_is_refused(folder: Path) -> None
     secret = write(folder / "secrets" / "KEY", "s3cret")
     conf(folder, "tasks = [{ name = say, args { text = ${secret.KEY} } }]")
     with Listener(folder) as listener:
-        version = listener.version("a.conf")
+        valid = listener.valid("a.conf")
         secret.unlink()
-        listener.order(version)
+        listener.order(valid)
         refused = listener.until(Refused)
         listener.generation.retire()
         listener.gone()
@@ -359,7 +362,7 @@ def test_a_run_that_cannot_go_on_says_why(folder: Path) -> None:
     conf(folder, "tasks = [{ name = say }]")
     write(folder / "workspaces", "a file")
     with Listener(folder) as listener:
-        listener.order(listener.version("a.conf"))
+        listener.order(listener.valid("a.conf"))
         assert "the workspace" in str(listener.ended().error)
 
 
@@ -367,7 +370,7 @@ def test_a_run_whose_journal_cannot_be_written_goes_on_without(folder: Path) -> 
     conf(folder, "tasks = [{ name = say }]")
     write(folder / "file", "no folder")
     with Listener(folder) as listener:
-        listener.order(listener.version("a.conf"), journal=folder / "file" / "journal")
+        listener.order(listener.valid("a.conf"), journal=folder / "file" / "journal")
         assert listener.ended().error is None
     assert listener.facts()[-1].event == Event.RUN_SUCCEEDED
 
@@ -375,7 +378,7 @@ def test_a_run_whose_journal_cannot_be_written_goes_on_without(folder: Path) -> 
 def test_a_folder_of_journals_that_is_gone_is_made_again(folder: Path) -> None:
     conf(folder, "tasks = [{ name = say }]")
     with Listener(folder) as listener:
-        listener.order(listener.version("a.conf"), journal=folder / "gone" / "journal")
+        listener.order(listener.valid("a.conf"), journal=folder / "gone" / "journal")
         listener.ended()
     assert [each.event for each in read(folder / "gone" / "journal")][-1] == Event.RUN_SUCCEEDED
 
@@ -383,7 +386,7 @@ def test_a_folder_of_journals_that_is_gone_is_made_again(folder: Path) -> None:
 def test_a_run_begins_before_it_tells_and_ends_after_all_that_it_told(folder: Path) -> None:
     conf(folder, "tasks = [{ name = say, args { times = 5000 } }]")
     with Listener(folder) as listener:
-        listener.order(listener.version("a.conf"))
+        listener.order(listener.valid("a.conf"))
         listener.ended()
     of_run = [each for each in listener.heard if isinstance(each, RunBegan | Told | RunEnded)]
     assert isinstance(of_run[0], RunBegan)
@@ -395,8 +398,8 @@ def test_a_run_begins_before_it_tells_and_ends_after_all_that_it_told(folder: Pa
 def test_a_step_holds_no_descriptor_of_the_launcher(folder: Path) -> None:
     conf(folder, "tasks = [{ name = descriptors }]")
     with Listener(folder) as listener:
-        version = listener.version("a.conf")
-        listener.order(version)
+        valid = listener.valid("a.conf")
+        listener.order(valid)
         sockets = _sockets(listener.generation.pid)
         listener.ended()
     (found,) = [each.details["outputs"]["found"] for each in listener.facts() if each.event == Event.STEP_SUCCEEDED]
@@ -412,10 +415,10 @@ def _sockets(pid: int) -> set[str]:
 def test_orders_wait_for_a_launcher_that_is_slow_and_hold_nobody_up(folder: Path) -> None:
     conf(folder, f"tasks = [{{ name = say }}]\n# {'x' * 900_000}")
     with Listener(folder) as listener:
-        version = listener.version("a.conf")
+        valid = listener.valid("a.conf")
         os.kill(listener.generation.pid, signal.SIGSTOP)
         for number in range(5):
-            listener.order(version, f"run-{number}")
+            listener.order(valid, f"run-{number}")
         os.kill(listener.generation.pid, signal.SIGCONT)
         for _ in range(5):
             assert listener.until(RunEnded).status == 0
@@ -427,7 +430,7 @@ def test_orders_wait_for_a_launcher_that_is_slow_and_hold_nobody_up(folder: Path
 def test_a_stopped_run_tells_the_reason_and_tidies_up(folder: Path) -> None:
     conf(folder, f"tasks = [{{ name = wait, args {{ left = {folder}/left }} }}]")
     with Listener(folder) as listener:
-        listener.order(listener.version("a.conf"))
+        listener.order(listener.valid("a.conf"))
         listener.until_fact(Event.STEP_OUTPUT)
         listener.generation.stop("run-1", "replaced by the slot of 02:30")
         assert listener.ended() == RunEnded(run_id="run-1", status=143)
@@ -439,7 +442,7 @@ def test_a_stopped_run_tells_the_reason_and_tidies_up(folder: Path) -> None:
 def test_a_killed_run_does_not_wait_for_its_steps(folder: Path) -> None:
     conf(folder, "tasks = [{ name = wait, args { stubborn = true } }]")
     with Listener(folder, grace_s=60.0) as listener:
-        listener.order(listener.version("a.conf"))
+        listener.order(listener.valid("a.conf"))
         listener.until_fact(Event.STEP_OUTPUT)
         listener.generation.stop("run-1", "the daemon is stopping")
         listener.generation.kill("run-1")
@@ -454,7 +457,7 @@ def test_a_run_whose_step_keeps_it_from_answering_is_killed_in_the_end(folder: P
     mark = f"mark-{os.getpid()}-stopped"
     conf(folder, f"tasks = [{{ name = hold, args {{ mark = {mark} }} }}]")
     with Listener(folder, grace_s=0.1) as listener:
-        listener.order(listener.version("a.conf"))
+        listener.order(listener.valid("a.conf"))
         began = listener.until(RunBegan)
         assert eventually(lambda: _state(began.pid) == "T")
         listener.generation.stop("run-1", "the daemon is stopping")
@@ -474,7 +477,7 @@ def _state(pid: int) -> str:
 def test_a_retiring_launcher_waits_for_its_runs(folder: Path) -> None:
     conf(folder, "tasks = [{ name = wait, args { seconds = 0.3 } }]")
     with Listener(folder) as listener:
-        listener.order(listener.version("a.conf"))
+        listener.order(listener.valid("a.conf"))
         listener.generation.retire()
         assert listener.ended().status == 0
         assert listener.gone() == Gone(status=0)
@@ -488,7 +491,7 @@ def test_a_run_that_is_killed_leaves_nothing_and_says_how_it_ended(folder: Path)
     mark = f"mark-{os.getpid()}-run"
     conf(folder, f"tasks = [{{ name = detach, args {{ mark = {mark} }} }}]")
     with Listener(folder) as listener:
-        listener.order(listener.version("a.conf"))
+        listener.order(listener.valid("a.conf"))
         began = listener.until(RunBegan)
         assert linux.started(began.pid) == began.pid_started
         listener.until_fact(Event.STEP_OUTPUT)
@@ -504,11 +507,11 @@ def test_a_run_that_is_killed_leaves_nothing_and_says_how_it_ended(folder: Path)
 def test_when_the_launcher_is_killed_its_runs_stop_in_order_and_are_still_told(folder: Path) -> None:
     conf(folder, f"tasks = [{{ name = wait, args {{ left = {folder}/left }} }}]")
     with Listener(folder) as listener:
-        version = listener.version("a.conf")
-        listener.order(version)
+        valid = listener.valid("a.conf")
+        listener.order(valid)
         listener.until_fact(Event.STEP_OUTPUT)
         os.kill(listener.generation.pid, signal.SIGSTOP)
-        listener.order(version, "run-2")
+        listener.order(valid, "run-2")
         os.kill(listener.generation.pid, signal.SIGKILL)
         listener.until(Lost, status=-signal.SIGKILL)
         listener.gone()
@@ -527,7 +530,7 @@ DAEMON = """
     sys.path.insert(0, {tests!r})
     from support.generations import Listener
     with Listener(Path.cwd()) as listener:
-        listener.order(listener.version("a.conf"), journal=Path("journal"))
+        listener.order(listener.valid("a.conf"), journal=Path("journal"))
         listener.until_fact("step.output")
         print("there", flush=True)
         listener.ended()
@@ -556,6 +559,6 @@ def test_closing_kills_what_there_still_is(folder: Path) -> None:
     mark = f"mark-{os.getpid()}-close"
     conf(folder, "tasks = [{ name = wait, args { stubborn = true } }]")
     with Listener(folder, given={"MARK": mark}) as listener:
-        listener.order(listener.version("a.conf"))
+        listener.order(listener.valid("a.conf"))
         listener.until_fact(Event.STEP_OUTPUT)
     assert gone(mark)

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tasker.facts import Fact
-    from tasker.launching.versions import Version
 
-LIMIT_S = 30
+LIMIT_S = 60
 """Seconds after which a message that does not come is a failed test."""
 SLOT = datetime(2026, 11, 22, 2, 15, tzinfo=UTC)
 _Kind = TypeVar("_Kind")
@@ -75,15 +74,16 @@ class Listener:
         self.until(ValidationEnded, number=number)
         return {each.path.name: each for each in self.heard if isinstance(each, Validated) and each.number == number}
 
-    def version(self, file: str) -> Version:
-        """The version that a valid file makes."""
+    def valid(self, file: str) -> Validated:
+        """What a valid file is found to be."""
         found = self.validated(file)[file]
-        assert found.version is not None, found.faults
-        return found.version
+        assert found.versions, found.faults
+        return found
 
-    def order(self, version: Version, run_id: str = "run-1", **more: Any) -> None:
+    def order(self, valid: Validated, run_id: str = "run-1", **more: Any) -> None:
         """Order a run."""
-        self.generation.run(RunOrder(run_id=run_id, snapshot=version.snapshot, slot=SLOT, **more))
+        assert valid.snapshot is not None
+        self.generation.run(RunOrder(run_id=run_id, snapshot=valid.snapshot, slot=SLOT, **more))
 
     def ended(self, run_id: str = "run-1") -> RunEnded:
         """The end of a run."""

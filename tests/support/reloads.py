@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from tasker.daemon.reloading import InForce, Reloading
+from tasker.daemon.reloading import Change, InForce, Reloading
 from tasker.faults import Fault, Place
 from tasker.launching.generation import Generation
 from tasker.launching.messages import Candidate, Ready, Validated, ValidationEnded
@@ -43,32 +43,41 @@ class Books:
     """Has the pipelines that are in force, as an observer knows of them."""
 
     scheduled: dict[str, Version] = field(default_factory=dict)
+    kept: dict[str, Snapshot] = field(default_factory=dict)
+    """What the history would have of each."""
     invalid_files: dict[str, tuple[Fault, ...]] = field(default_factory=dict)
     told: list[tuple[str, str]] = field(default_factory=list)
 
-    def deployed(self, now: InForce, before: InForce | None) -> None:
-        """A pipeline has a new version."""
-        held = self.scheduled.get(now.version.name)
-        assert held == (before.version if before else None)
-        self.scheduled[now.version.name] = now.version
-        self.told.append(("deployed", now.version.name))
+    def deployed(self, changed: Sequence[Change], same: Sequence[InForce]) -> None:
+        """Pipelines have new versions."""
+        assert changed or same
+        for change in changed:
+            held = self.scheduled.get(change.now.version.name)
+            assert held == (change.before.version if change.before else None)
+            self.told.append(("deployed", change.now.version.name))
+        assert all(self.scheduled[each.version.name].revision == each.version.revision for each in same)
+        for each in (*(change.now for change in changed), *same):
+            self.scheduled[each.version.name] = each.version
+            self.kept[each.version.name] = each.snapshot
 
-    def withdrawn(self, before: InForce) -> None:
-        """A pipeline is gone."""
-        del self.scheduled[before.version.name]
-        self.told.append(("withdrawn", before.version.name))
+    def withdrawn(self, gone: Sequence[InForce]) -> None:
+        """Pipelines are gone."""
+        assert gone
+        for each in gone:
+            del self.scheduled[each.version.name], self.kept[each.version.name]
+            self.told.append(("withdrawn", each.version.name))
 
-    def invalid(self, file: str, faults: tuple[Fault, ...], runs_on: Version | None) -> None:
+    def invalid(self, file: str, faults: tuple[Fault, ...], runs_on: Sequence[Version]) -> None:
         """A file has faults."""
         assert faults
-        assert runs_on is None or self.scheduled[runs_on.name] == runs_on
+        assert all(self.scheduled[each.name] == each for each in runs_on)
         self.invalid_files[file] = faults
         self.told.append(("invalid", file))
 
-    def restored(self, file: str, version: Version) -> None:
-        """A last good version is in force again."""
+    def restored(self, file: str, versions: Sequence[Version]) -> None:
+        """Last good versions are in force again."""
         assert file in self.invalid_files
-        assert version.file == file
+        assert {each.file for each in versions} == {file}
         self.told.append(("restored", file))
 
     def mended(self, file: str) -> None:
@@ -82,7 +91,11 @@ class Books:
 
 
 class Disk:
-    """A conf folder and the code of one task; a text is `NAME`, `NAME CODE` where it asks for some code, or `bad`."""
+    """A conf folder and the code of one task.
+
+    A text is `NAME`, `NAME CODE` where it asks for some code, or `bad`. The name may have keys behind it, each with a
+    revision: `NAME/a:1,b:2` makes two pipelines.
+    """
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
@@ -136,11 +149,15 @@ class Disk:
         """The file of each pipeline that is in force."""
         return {name: Path(version.file).stem for name, version in self.books.scheduled.items()}
 
-    def code_of(self, name: str) -> str:
-        """The code that a pipeline runs with."""
+    def in_force(self, name: str) -> InForce:
+        """What is in force of a pipeline that is there."""
         in_force = self.reloading.in_force(name)
         assert in_force is not None
-        return cast("FakeGeneration", in_force.generation).code
+        return in_force
+
+    def code_of(self, name: str) -> str:
+        """The code that a pipeline runs with."""
+        return cast("FakeGeneration", self.in_force(name).generation).code
 
     def _new_generation(self, refused: Mapping[str, str] | None) -> Generation:
         self.generations.append(FakeGeneration(len(self.generations) + 1, self.code, refused=dict(refused or {})))
@@ -155,19 +172,31 @@ class Disk:
         if wanted == "bad" or (needs and needs != code):
             fault = Fault("bad", Place(str(candidate.path)), text)
             return Validated(number=number, path=candidate.path, faults=(fault,), files=own)
-        return Validated(number=number, path=candidate.path, version=version(candidate.path, wanted, text), files=own)
+        return Validated(
+            number=number,
+            path=candidate.path,
+            versions=versions(candidate.path, text),
+            snapshot=snapshot(candidate.path.stem, text),
+            files=own,
+        )
 
 
-def version(path: Path, name: str, text: str) -> Version:
-    """The version that a text makes."""
-    return Version(
-        name=name,
-        file=str(path),
-        named_at=Place(str(path)),
-        revision=text,
-        snapshot=snapshot(path.stem, text),
-        files=(str(path),),
-        modules=(CODE,) if " " in text else (),
+def names(text: str) -> dict[str, str]:
+    """By name of each pipeline that a valid text makes: its revision."""
+    base, _, keys = text.partition(" ")[0].partition("/")
+    if not keys:
+        return {base: text}
+    instances = (each.partition(":") for each in keys.split(","))
+    return {f"{base}/{key}": revision for key, _, revision in instances}
+
+
+def versions(path: Path, text: str) -> tuple[Version, ...]:
+    """The versions that a valid text makes."""
+    modules = (CODE,) if " " in text else ()
+    place = Place(str(path), column=len(text) + 1)
+    return tuple(
+        Version(name=name, file=str(path), named_at=place, revision=revision, modules=modules)
+        for name, revision in names(text).items()
     )
 
 

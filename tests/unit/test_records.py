@@ -85,7 +85,9 @@ VERSION = Version(
         ),
         Retire(),
         Ready(faults=(FAULT,), task_modules={"t": ("/a",), "u": ()}),
-        Validated(number=3, path=Path("a"), version=VERSION, faults=(FAULT,), files=("/a",)),
+        Validated(
+            number=3, path=Path("a"), versions=(VERSION,), snapshot=SNAPSHOT, faults=(FAULT,), files=("/a", "/b")
+        ),
         Validated(number=3, path=Path("a")),
         RunBegan(run_id="r", pid=1, pid_started=2),
         Told(fact=Fact(event="run.started", at=SLOT, level=Level.WARNING, run_id="r", details={"a": {"b": [1.5]}})),

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from support.reloads import CODE, ROOT, Disk, FakeGeneration, snapshot
+from support.reloads import CODE, ROOT, Disk, FakeGeneration, names, snapshot
 
 from tasker.daemon.reloading import exchanged
+from tasker.pipeline import base_name
 
 
 @pytest.fixture
@@ -204,6 +205,89 @@ def test_an_answer_of_a_generation_that_is_replaced_counts_for_nothing(disk: Dis
     assert disk.books.told == [("invalid", shown("a")), ("restored", shown("a")), ("deployed", "one")]
 
 
+def test_an_edit_of_one_instance_is_told_of_it_alone(disk: Disk) -> None:
+    started(disk, a="crm/x:1,y:1,z:1")
+    disk.look(a="crm/x:1,y:2,z:1")
+    disk.answer()
+    assert disk.books.told == [("deployed", "crm/y")]
+    assert [disk.books.scheduled[f"crm/{key}"].revision for key in "xyz"] == ["1", "2", "1"]
+
+
+def test_an_instance_that_is_as_it_was_runs_on_the_newest_texts_of_its_file(disk: Disk) -> None:
+    started(disk, a="crm/x:1,y:1")
+    disk.look(a="crm/x:1,y:2")
+    disk.answer()
+    newest = snapshot("a", "crm/x:1,y:2")
+    assert disk.books.kept == {"crm/x": newest, "crm/y": newest}
+    assert disk.in_force("crm/x").snapshot == disk.in_force("crm/y").snapshot == newest
+
+
+def test_instances_come_and_go_and_the_others_stay_as_they_are(disk: Disk) -> None:
+    started(disk, a="crm/x:1,y:1")
+    disk.look(a="crm/y:1,z:1")
+    disk.answer()
+    assert disk.books.told == [("withdrawn", "crm/x"), ("deployed", "crm/z")]
+    assert disk.reloading.in_force("crm/x") is None
+    disk.look(a=None)
+    assert disk.books.told[2:] == [("withdrawn", "crm/y"), ("withdrawn", "crm/z")]
+
+
+def test_a_file_begins_and_ceases_to_have_instances(disk: Disk) -> None:
+    started(disk, a="crm")
+    disk.look(a="crm/x:1")
+    disk.answer()
+    assert disk.names() == {"crm/x": "a"}
+    disk.look(a="crm")
+    disk.answer()
+    assert disk.names() == {"crm": "a"}
+
+
+def test_a_bad_edit_leaves_all_instances_in_force_and_mending_it_tells_of_none_that_is_as_it_was(disk: Disk) -> None:
+    started(disk, a="crm/x:1,y:1")
+    disk.look(a="bad")
+    disk.answer()
+    assert disk.names() == {"crm/x": "a", "crm/y": "a"}
+    assert disk.books.told == [("invalid", shown("a"))]
+    disk.look(a="crm/x:1,y:2")
+    disk.answer()
+    assert disk.books.told[1:] == [("mended", shown("a")), ("deployed", "crm/y")]
+
+
+def test_two_files_of_one_base_name_compete_for_it_whatever_instances_they_have(disk: Disk) -> None:
+    started(disk, a="crm/x:1")
+    disk.look(b="crm/y:1", c="crm")
+    disk.answer()
+    assert disk.names() == {"crm/x": "a"}
+    assert disk.books.invalid_files.keys() == {shown("b"), shown("c")}
+    disk.look(a=None)
+    disk.answer()
+    assert disk.names() == {"crm/y": "b"}
+    assert disk.books.invalid_files.keys() == {shown("c")}
+
+
+def test_a_file_that_takes_another_name_keeps_the_instances_that_both_have(disk: Disk) -> None:
+    started(disk, a="crm/x:1,y:1")
+    disk.look(a=None, b="crm/y:1,z:1")
+    disk.answer()
+    assert disk.names() == {"crm/y": "b", "crm/z": "b"}
+    assert disk.books.told == [("withdrawn", "crm/x"), ("deployed", "crm/y"), ("deployed", "crm/z")]
+
+
+def test_other_code_is_told_of_every_instance_that_it_may_make_a_difference_to(disk: Disk) -> None:
+    started(disk, a="crm/x:1,y:1 1")
+    disk.look(a="crm/x:1,y:1 2", code="2")
+    disk.imported()
+    assert disk.books.told == [("deployed", "crm/x"), ("deployed", "crm/y")]
+
+
+def test_after_a_restart_all_instances_come_back_by_the_newest_version_of_their_file(disk: Disk) -> None:
+    disk.reloading.remember([snapshot("a", "crm/x:1"), snapshot("a", "crm/x:2,y:1")])
+    disk.look(a="bad")
+    disk.imported()
+    assert disk.names() == {"crm/x": "a", "crm/y": "a"}
+    assert disk.books.scheduled["crm/x"].revision == "2"
+
+
 def test_after_a_restart_the_last_good_version_comes_back(disk: Disk) -> None:
     disk.reloading.remember([snapshot("a", "one")])
     disk.look(a="bad")
@@ -320,7 +404,12 @@ def test_names_are_granted_where_who_has_them_gives_them_up(
 
 
 FILES = st.sampled_from("abc")
-TEXTS = st.one_of(st.none(), st.just("bad"), st.sampled_from(["x", "y", "z", "x 1", "y 1", "x 2", "z 2"]))
+TEXTS = st.one_of(
+    st.none(),
+    st.just("bad"),
+    st.sampled_from(["x", "y", "z", "x 1", "y 1", "x 2", "z 2"]),
+    st.sampled_from(["x/a:1,b:1", "x/a:1,b:2", "x/b:2,c:1", "y/a:1", "y/a:1,b:1 1", "x/a:1,c:1 2", "z/a:1 1"]),
+)
 
 
 class Reloads(RuleBasedStateMachine):
@@ -375,16 +464,21 @@ class Reloads(RuleBasedStateMachine):
         wanted = {file: text for file, text in self.disk.texts.items() if self._is_valid(text)}
         invalid = {file.rpartition("/")[2].removesuffix(".conf") for file in self.disk.books.invalid_files}
         assert set(self.disk.texts) - set(wanted) <= invalid <= set(self.disk.texts)
+        holders = {base_name(name): file for name, file in self.disk.names().items()}
         for file, text in wanted.items():
-            name = text.partition(" ")[0]
-            holder = self.disk.names().get(name)
+            holder = holders.get(base_name(text.partition(" ")[0]))
             assert holder is not None
             assert (file in invalid) == (holder != file)
             if holder == file:
-                assert self.disk.books.scheduled[name].revision == text
-                assert self.disk.code_of(name) == self.disk.code
+                revisions = {name: self.disk.books.scheduled[name].revision for name in self._names_of(file)}
+                assert revisions == names(text)
+                assert {self.disk.code_of(name) for name in revisions} == {self.disk.code}
+                assert all(self.disk.books.kept[name] == snapshot(file, text) for name in revisions)
         alive = [each for each in self.disk.generations if not each.retired]
         assert len(alive) <= 1 + len(self.disk.texts) + self._lost()
+
+    def _names_of(self, file: str) -> list[str]:
+        return [name for name, holder in self.disk.names().items() if holder == file]
 
     def _is_valid(self, text: str) -> bool:
         name, _, needs = text.partition(" ")
@@ -402,6 +496,16 @@ class Reloads(RuleBasedStateMachine):
             found = self.disk.reloading.in_force(name)
             assert found is not None
             assert found.version == self.disk.books.scheduled[name]
+            assert found.snapshot == self.disk.books.kept[name]
+
+    @invariant()
+    def a_base_name_is_one_files_and_all_that_this_makes_is_of_one_version(self) -> None:
+        files: dict[str, str] = {}
+        snapshots: dict[str, Any] = {}
+        for name, file in self.disk.names().items():
+            assert files.setdefault(base_name(name), file) == file
+            kept = self.disk.books.kept[name]
+            assert snapshots.setdefault(file, kept) == kept
 
     @invariant()
     def no_version_runs_with_code_that_is_let_go(self) -> None:
