@@ -5,7 +5,6 @@ The yardstick is what the machine itself takes to fork and exec as many `/bin/tr
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import time
@@ -18,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.daemon import NAME, Daemon
 from benchmarks.inputs import NOOP_TASK
 from benchmarks.measure import Contestant, ContestantFailedError, Cost, race
+from tasker.allowance import allowance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-MOST_AT_ONCE = 4 * len(os.sched_getaffinity(0))
+MOST_AT_ONCE = allowance().runs
 """What `tasker watch` lets run at once, where nothing else is said."""
 _IDLE_S = 20.0
 _IDLE_AIM = 0.01

@@ -141,10 +141,10 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 def add_http(parser: argparse.ArgumentParser) -> None:
     """Add `--http`, which comes to a host and a port, or to `None`."""
     words = "where to answer /healthz, /readyz and /metrics; :9090 is 127.0.0.1:9090 (default: nowhere)"
-    add(parser, "--http", metavar="HOST:PORT", type=_address, help=words)
+    add(parser, "--http", metavar="HOST:PORT", type=address, help=words)
 
 
-def _address(text: str) -> tuple[str, int] | None:
+def address(text: str) -> tuple[str, int] | None:
     """A host and a port; an empty environment variable is none."""
     if not text:
         return None

@@ -38,7 +38,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     options.add_run_options(parser)
     options.add_history(parser)
     options.add(parser, "--keep", metavar="DURATION", type=_duration, help="how long runs are kept (default: 30d)")
-    options.add(parser, "--max-runs", metavar="N", type=options.count, help="runs at once (default: four a core)")
+    bound = "runs at once (default: four a core, fewer where memory is limited)"
+    options.add(parser, "--max-runs", metavar="N", type=options.count, help=bound)
     poll = "look at the folders so often, in place of being told of changes"
     options.add(parser, "--poll", metavar="SECONDS", type=_interval, help=poll)
     options.add_http(parser)

@@ -17,6 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from tasker import history, linux
+from tasker.allowance import allowance
 from tasker.clock import Clock
 from tasker.daemon.deployment import Deployment
 from tasker.daemon.dispatch import Dispatch
@@ -94,8 +95,8 @@ class Watching:
     """The folder of what the daemon must remember: its history, and journals of runs."""
     history: str | Path
     """Where the history is: mostly `state`, else the URL of a PostgreSQL server."""
-    max_runs: int = field(default_factory=lambda: 4 * len(os.sched_getaffinity(0)))
-    """Runs that go on at once: they wait more than they compute."""
+    max_runs: int = field(default_factory=lambda: allowance().runs)
+    """Runs that go on at once."""
     poll_s: float | None = None
     """Seconds between looks at the folders; `None` where the system is to tell of changes."""
     retention: Retention = field(default_factory=Retention)
@@ -127,6 +128,7 @@ class Daemon:
         self._workspaces = None if settings.keep_workspace else settings.workspaces.absolute()
         self._recorder = Recorder(watching.history, self._me, self._inbox.post, retention=watching.retention)
         self._alarm = Alarm(partial(self._inbox.post, None))
+        self._max_runs = watching.max_runs
         self._scheduler = Scheduler(watching.max_runs)
         self._reloading = Reloading(watching.folder, self._new_generation)
         self._dispatch = Dispatch(
@@ -188,7 +190,9 @@ class Daemon:
             self._watcher.start()
             self._look()
             self._alarm.start()
-            self._announce_daemon(Event.DAEMON_STARTED, pid=os.getpid(), watches=self._watcher.mode, http=http)
+            self._announce_daemon(
+                Event.DAEMON_STARTED, pid=os.getpid(), watches=self._watcher.mode, http=http, max_runs=self._max_runs
+            )
             while not self._is_over():
                 self._turn()
         if self._unfit:
