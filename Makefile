@@ -22,6 +22,7 @@ demo-database: setup ## scan LedgerSMB's database; needs Debian's packages, and 
 
 test: setup ## run every test
 	@tests/support/install_postgres.sh
+	@PYTHONPATH=tests $(BIN)/python -m support.helm
 	@$(BIN)/pytest --numprocesses=2 --dist=worksteal $(ARGS)
 
 crash: setup ## kill the daemon again and again: SECONDS=600, SEED=7
