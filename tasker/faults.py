@@ -26,7 +26,6 @@ CODES = {
     "unknown-key": "a key that means nothing here",
     "misspelt-key": "a key that is nearly a reserved one, and that nothing reads",
     "bad-value": "a reserved key has a value that it cannot take",
-    "not-yet": "a reserved key whose meaning this version does not have",
     "unknown-parameter": "a parameter is set that the pipeline does not declare",
     "unknown-step": "a step is chosen that the pipeline does not have",
     "unknown-task": "a step names a task that is not registered",

@@ -12,26 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 from tasker.clock import Clock
 from tasker.discovery import Catalogue
-from tasker.document import load
+from tasker.document import Template
 from tasker.document.values import Object
 from tasker.errors import InvalidFileError
-from tasker.faults import Fault, Place
+from tasker.faults import Fault, Place, Severity
 from tasker.folder import ConfFolder
+from tasker.garbage import collection_paused
 from tasker.nearest import nearest
-from tasker.pipeline import base_name
+from tasker.pipeline import base_name, instance_name
 from tasker.registry import registry
 from tasker.run import new_run_id
 from tasker.running.runner import Occasion, Runner
 from tasker.running.workspace import TEMPORARY, workspace
 from tasker.secrets_folder import SecretsFolder
 from tasker.validation import validate
+from tasker.validation.findings import MOST_FAULTS
+from tasker.validation.instances import check_entries, check_instance, check_size, of_instances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from tasker.document import Document, Folder
+    from tasker.document import Document, Entries, Folder
     from tasker.facts import Fact
     from tasker.pipeline import Pipeline, Schedule
     from tasker.run import Run
@@ -119,32 +122,57 @@ class Project:
         `overrides` are parameters by name; `folder` has the file and what it includes, if it is not the conf folder.
         `instance` is the key of one of its entries, where it has a `for_each`.
         """
-        if instance is not None:
-            fault = Fault("unknown-instance", Place(str(path)), f"the file has no instance '{instance}'")
-            occasion = occasion or self.occasion(new_run_id(self._clock.now()), self._clock.now())
-            return Loaded(path=path, occasion=occasion, instance=instance, faults=(fault,))
         now = self._clock.now()
         occasion = occasion or self.occasion(new_run_id(now), now)
-        folder = folder or ConfFolder(self.settings.folder_of(path))
-        loaded = Loaded(path=path, occasion=occasion)
+        loaded = Loaded(path=path, occasion=occasion, instance=instance)
         try:
-            if overrides:
-                self._check_overrides(self._document(path, folder, occasion, {}), overrides)
-            document = self._document(path, folder, occasion, overrides or {})
+            template, entries = self._read(path, folder, occasion, overrides or {})
+            check_instance(instance, entries, Place(str(path), line=0))
+            loaded = self._resolved(loaded, template)
         except InvalidFileError as error:
             return replace(loaded, faults=tuple(error.faults))
-        pipeline, faults = validate(document, stem=path.stem, catalogue=self.catalogue, now=now)
-        if pipeline is not None:
-            occasion = self._local(occasion, pipeline)
-            pipeline = self._masking(pipeline)
-        return replace(loaded, occasion=occasion, document=document, pipeline=pipeline, faults=tuple(faults))
+        found = self._validated(loaded, now, alone=instance is not None)
+        return found if instance is None else replace(found, faults=of_instances({instance: found.faults}))
 
     def load_file(
         self, path: Path, overrides: Mapping[str, str] | None = None, *, folder: Folder | None = None
     ) -> LoadedFile:
         """Read and validate all pipelines of a file, each for an occasion of its own that is due now."""
-        loaded = self.load(path, overrides, folder=folder)
-        return LoadedFile(path=path, loaded=(loaded,), faults=loaded.faults)
+        now = self._clock.now()
+        first = Loaded(path=path, occasion=self.occasion(new_run_id(now), now))
+        with collection_paused():
+            try:
+                template, entries = self._read(path, folder, first.occasion, overrides or {})
+                if entries is None:
+                    first = self._validated(self._resolved(first, template), now)
+                    return LoadedFile(path=path, loaded=(first,), faults=first.faults)
+                loaded, faults = self._instances(path, template, entries, now)
+            except InvalidFileError as error:
+                first = replace(first, faults=tuple(error.faults))
+                return LoadedFile(path=path, loaded=(first,), faults=first.faults)
+        if any(fault.severity is Severity.ERROR for fault in faults):
+            loaded = [replace(each, pipeline=None, faults=faults) for each in loaded]
+        return LoadedFile(path=path, loaded=tuple(loaded), faults=faults)
+
+    def _instances(
+        self, path: Path, template: Template, entries: Entries, now: datetime
+    ) -> tuple[list[Loaded], tuple[Fault, ...]]:
+        """A pipeline for each entry: all documents first, as only together they tell what the file is read for."""
+        loaded = [Loaded(path=path, occasion=self.occasion(new_run_id(now), now), instance=key) for key in entries.keys]
+        told: dict[str | None, tuple[Fault, ...]] = {}
+        for number, each in enumerate(loaded):
+            try:
+                loaded[number] = self._resolved(each, template)
+            except InvalidFileError as error:
+                told[each.instance] = tuple(error.faults)
+                return loaded, of_instances(told)
+        check_size([each.document for each in loaded if each.document is not None], entries)
+        for number, each in enumerate(loaded):
+            loaded[number] = self._validated(each, now)
+            told[each.instance] = loaded[number].faults
+            if sum(map(len, told.values())) >= MOST_FAULTS:
+                break
+        return loaded, of_instances(told)
 
     def run(
         self,
@@ -172,15 +200,18 @@ class Project:
                 code=code,
             ).run()
 
-    def variables(self, path: Path, occasion: Occasion) -> Variables:
-        """What the file may read, were it to run on this occasion."""
-        return self.settings.variables(path, run_id=occasion.run_id, slot=occasion.slot, workspace=occasion.workspace)
-
     def occasion(self, run_id: str, slot: datetime, *, earlier: Earlier | None = None, **more: Any) -> Occasion:
         """The occasion of a run, with the workspace that the settings give it, or that of the run that it resumes."""
         name = run_id if earlier is None else earlier.run_id
         workspace = earlier.workspace if earlier and earlier.workspace else self.settings.workspaces / name
         return Occasion(run_id=run_id, slot=slot, workspace=workspace.absolute(), earlier=earlier, **more)
+
+    def _variables(self, path: Path, occasion: Occasion, instance: str | None = None) -> Variables:
+        """What the file may read, were it to run on this occasion."""
+        variables = self.settings.variables(
+            path, run_id=occasion.run_id, slot=occasion.slot, workspace=occasion.workspace
+        )
+        return replace(variables, of_instance=instance_name("", instance))
 
     def _local(self, occasion: Occasion, pipeline: Pipeline) -> Occasion:
         """The occasion in the time zone of the pipeline's schedule, with what its steps find in their environment."""
@@ -198,23 +229,60 @@ class Project:
         named = self.settings.secret_variables.values()
         return replace(pipeline, secrets=pipeline.secrets.union(named)) if named else pipeline
 
-    def _document(self, path: Path, folder: Folder, occasion: Occasion, overrides: Mapping[str, str]) -> Document:
-        variables = self.variables(path, occasion)
-        return load(
+    def _read(
+        self, path: Path, folder: Folder | None, occasion: Occasion, overrides: Mapping[str, str]
+    ) -> tuple[Template, Entries | None]:
+        """The file's text, with parameters set, and the entries of its `for_each`. Raises `InvalidFileError`."""
+        folder = folder or ConfFolder(self.settings.folder_of(path))
+        variables = self._variables(path, occasion)
+        template, entries = self._template(path, folder, variables, overrides)
+        if overrides:
+            self._check_overrides(path, folder, variables, overrides)
+        return template, entries
+
+    def _template(
+        self, path: Path, folder: Folder, variables: Variables, overrides: Mapping[str, str]
+    ) -> tuple[Template, Entries | None]:
+        template = Template(
             os.path.relpath(path, self.settings.folder_of(path)),
             folder=folder,
-            variables=variables,
             secrets=SecretsFolder(self.settings.secrets, self.settings.secret_variables),
             secret_variables=self.settings.secret_env,
             overrides={f"{PARAMS}.{name}": value for name, value in overrides.items()},
             of_a_run=variables.of_a_run,
-            partial=True,
         )
+        entries = template.entries(variables)
+        if entries is not None:
+            check_entries(entries, template.faults)
+        return template, entries
 
-    def _check_overrides(self, document: Document, overrides: Mapping[str, str]) -> None:
-        """Refuse to set what the file does not declare: raises `InvalidFileError`."""
-        params = document.root.fields.get(PARAMS)
-        declared = list(params.fields) if isinstance(params, Object) else []
+    def _resolved(self, loaded: Loaded, template: Template) -> Loaded:
+        """With the document of the one instance. Raises `InvalidFileError`."""
+        variables = self._variables(loaded.path, loaded.occasion, loaded.instance)
+        return replace(loaded, document=template.document(variables, loaded.instance))
+
+    def _validated(self, loaded: Loaded, now: datetime, *, alone: bool = False) -> Loaded:
+        """With the pipeline, or with what is wrong. `alone` where other instances of the file were not resolved."""
+        assert loaded.document is not None  # noqa: S101 - what is validated is resolved
+        pipeline, faults = validate(
+            loaded.document,
+            stem=loaded.path.stem,
+            catalogue=self.catalogue,
+            now=now,
+            instance=loaded.instance,
+            alone=alone,
+        )
+        if pipeline is None:
+            return replace(loaded, faults=tuple(faults))
+        occasion = self._local(loaded.occasion, pipeline)
+        return replace(loaded, occasion=occasion, pipeline=self._masking(pipeline), faults=tuple(faults))
+
+    def _check_overrides(self, path: Path, folder: Folder, variables: Variables, overrides: Mapping[str, str]) -> None:
+        """Refuse to set what no pipeline of the file declares: raises `InvalidFileError`."""
+        template, entries = self._template(path, folder, variables, {})
+        documents = [template.document(variables, key) for key in (entries.keys if entries is not None else [None])]
+        params = [document.root.fields.get(PARAMS) for document in documents]
+        declared = list(dict.fromkeys(name for each in params if isinstance(each, Object) for name in each.fields))
         faults = [
             Fault(
                 "unknown-parameter",

@@ -33,6 +33,8 @@ class Variables:
     given: Mapping[str, str]
     """Set for this run, such as by `--env`."""
     environment: Mapping[str, str]
+    of_instance: str = ""
+    """What stands behind that name where the file makes several pipelines."""
 
     @property
     def of_a_run(self) -> frozenset[str]:
@@ -53,7 +55,7 @@ class Variables:
             "TODAY": lambda: self._local(peek).date().isoformat(),
             "RUN_ID": lambda: self.run_id,
             "RUN_TIME": lambda: self._local(peek).isoformat(timespec="seconds"),
-            "PIPELINE": lambda: peek("name") or self.stem,
+            "PIPELINE": lambda: (peek("name") or self.stem) + self.of_instance,
             "WORKSPACE": lambda: str(self.workspace),
             "CONF_DIR": lambda: str(self.conf_dir),
         }

@@ -2,8 +2,8 @@
 
 from tasker.document.files import Folder, OutsideFolderError
 from tasker.document.limits import Limits
-from tasker.document.loading import Document, load
-from tasker.document.resolution import RUN_VARIABLES, Peek, Secrets, Variables
+from tasker.document.loading import Document, Template
+from tasker.document.resolution import RUN_VARIABLES, Entries, Peek, Secrets, Variables
 from tasker.document.values import (
     MASK,
     Array,
@@ -25,6 +25,7 @@ __all__ = [
     "RUN_VARIABLES",
     "Array",
     "Document",
+    "Entries",
     "Folder",
     "Late",
     "Limits",
@@ -38,9 +39,9 @@ __all__ = [
     "Secrets",
     "Source",
     "Span",
+    "Template",
     "Unknown",
     "Value",
     "Variables",
-    "load",
     "plain",
 ]

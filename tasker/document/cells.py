@@ -5,7 +5,7 @@ A key is a `Cell`, an object a `Shape`, an array a `Row`; `resolution` evaluates
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from tasker.document.values import Array, Late, Object
@@ -13,6 +13,7 @@ from tasker.document.values import Array, Late, Object
 if TYPE_CHECKING:
     from tasker.document.syntax import Fields, Node
     from tasker.document.values import Span, Value
+    from tasker.faults import Fault
 
 
 class Broken:
@@ -28,6 +29,12 @@ class Row:
 
     span: Span
     items: list[Result]
+    made: Value | Unasked | None = field(default_factory=lambda: UNASKED)
+    """The value that was made of it."""
+    varies: bool = False
+    """Whether that may be another one in the next instance."""
+    faults: tuple[Fault, ...] = ()
+    """What was found wrong in making it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -36,6 +43,12 @@ class Shape:
 
     span: Span
     cells: dict[str, Cell]
+    made: Value | Unasked | None = field(default_factory=lambda: UNASKED)
+    """The value that was made of it."""
+    varies: bool = False
+    """Whether that may be another one in the next instance."""
+    faults: tuple[Fault, ...] = ()
+    """What was found wrong in making it."""
 
 
 class Origin(NamedTuple):
@@ -59,7 +72,7 @@ class Definition(NamedTuple):
 class Cell:
     """A key of an object, with its definitions in order."""
 
-    __slots__ = ("before", "busy", "definitions", "home", "limit", "path", "result")
+    __slots__ = ("before", "busy", "definitions", "faults", "home", "limit", "path", "result", "varies")
 
     def __init__(self, home: Shape, path: tuple[str, ...], definitions: list[Definition], limit: int = -1) -> None:
         self.home = home
@@ -70,6 +83,10 @@ class Cell:
         self.before: dict[int, Cell] = {}
         self.busy = False
         self.result: Result | Unasked = UNASKED
+        self.varies = False
+        """Whether the result may be another one in the next instance."""
+        self.faults: tuple[Fault, ...] = ()
+        """What was found wrong in evaluating it."""
 
     def cut(self, limit: int) -> Cell:
         """The cell as it was before its definition number `limit`."""
@@ -87,7 +104,7 @@ class Unasked:
     """Stands for a result that nobody has asked for yet."""
 
 
-UNASKED = Unasked()
+UNASKED: Unasked = Unasked()
 
 
 class Scope(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,12 @@ from tasker.faults import Fault, Place
 from tasker.garbage import collection_paused
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
-    from tasker.document.resolution import Secrets, Variables
+    from tasker.document.resolution import Entries, Secrets, Variables
     from tasker.document.syntax import Fields
+    from tasker.document.values import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +36,15 @@ class Document:
     """The variables that were asked for, with their values; `None` where one is not set."""
     secrets: Mapping[str, str]
     """The secrets that were used, with their values."""
-    reads: frozenset[tuple[str, ...]]
-    """The paths of the document that substitutions asked for, whether they were there or not."""
+    reads: AbstractSet[tuple[str, ...]]
+    """The paths of the document that substitutions asked for, whether they were there or not.
+
+    As with `secrets`, one document of several tells what all of them together have asked for until now.
+    """
     revision: str
     """A digest of the texts, the overrides and the variables, but not of those that tell of one run."""
     faults: tuple[Fault, ...] = ()
-    """What kept some values from being known; only where the caller of `load` asked for as much as there is."""
+    """What kept some values from being known."""
 
     def to_config(self) -> Any:
         """The tree as a `pyhocon.ConfigTree`, secrets masked, for its conversions and for Python callers."""
@@ -47,53 +53,92 @@ class Document:
         return config_tree(self.root)
 
 
-def load(  # noqa: PLR0913 - all but the first go by name
-    name: str,
-    *,
-    folder: Folder,
-    variables: Variables,
-    secrets: Secrets,
-    overrides: Mapping[str, str] = MappingProxyType({}),
-    secret_variables: Collection[str] = (),
-    of_a_run: Collection[str] = (),
-    limits: Limits = Limits(),  # noqa: B008 - it is immutable
-    partial: bool = False,
-) -> Document:
-    """Read the file `name` of the conf folder. Raises `InvalidFileError` with every fault that was found.
+class Template:
+    """A conf file with all it includes, read once: of one document, or of one for each entry of its `for_each`."""
 
-    `${NAME}` means `${secret.NAME}` where NAME is one of the `secret_variables`.
-    The variables named in `of_a_run` have other values in each run, and are no part of the revision.
+    def __init__(
+        self,
+        name: str,
+        *,
+        folder: Folder,
+        secrets: Secrets,
+        overrides: Mapping[str, str] = MappingProxyType({}),
+        secret_variables: Collection[str] = (),
+        of_a_run: Collection[str] = (),
+        limits: Limits = Limits(),  # noqa: B008 - it is immutable
+    ) -> None:
+        """Read the file `name` of the conf folder. Raises `InvalidFileError` with every fault that was found.
 
-    Where `partial`, a document whose texts could be read is answered all the same, with `Unknown` for each value that
-    substitution could not make, and its `faults`: what is wrong with the rest can then be told in the same go.
-    """
-    files = Files(folder, limits)
-    try:
-        with collection_paused():
+        `${NAME}` means `${secret.NAME}` where NAME is one of the `secret_variables`.
+        The variables named in `of_a_run` have other values in each run, and are no part of the revision.
+        """
+        self._shown = folder.shown(name)
+        self._overrides = overrides
+        self._of_a_run = of_a_run
+        files = Files(folder, limits)
+        with self._within_limits():
             root = files.load(name)
             layers = _overrides(overrides, files, limits)
-            if root is None or files.faults:
-                raise InvalidFileError(_in_order(files.faults))
-            resolver = Resolver(
-                files.included, variables, secrets, limits, secret_variables=secret_variables, of_a_run=of_a_run
-            )
-            tree = resolver.resolve([root, *layers])
-    except RecursionError:
-        # The limits leave room for this; a caller that is itself nested deep may have taken it.
-        fault = Fault("too-deep", Place(folder.shown(name)), "the file leads deeper than there is room for")
-        raise InvalidFileError([fault]) from None
-    if tree is None or (resolver.faults and not partial):
-        raise InvalidFileError(_in_order(resolver.faults))
-    lasting = {variable: value for variable, value in resolver.variables.items() if variable not in of_a_run}
-    return Document(
-        root=tree,
-        files=tuple(files.digests.items()),
-        variables=MappingProxyType(resolver.variables),
-        secrets=MappingProxyType(resolver.secrets),
-        reads=frozenset(resolver.reads),
-        revision=_revision(files.digests, overrides, lasting),
-        faults=tuple(_in_order(resolver.faults)),
-    )
+        if root is None or files.faults:
+            raise InvalidFileError(_in_order(files.faults))
+        self._digests = files.digests
+        self._digested: dict[int, tuple[Value, bytes]] = {}
+        self._resolver = Resolver(
+            [root, *layers], files.included, secrets, limits, secret_variables=secret_variables, of_a_run=of_a_run
+        )
+
+    def entries(self, variables: Variables) -> Entries | None:
+        """The entries of `for_each`, where there is one. To be asked for before documents, and once."""
+        with self._within_limits():
+            return self._resolver.look(variables)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What was found wrong in what was resolved last."""
+        return tuple(_in_order(self._resolver.faults))
+
+    def document(self, variables: Variables, instance: str | None = None) -> Document:
+        """The document that the file comes to, or the one for an entry of its `for_each`.
+
+        It has `Unknown` for each value that substitution could not make, and its `faults`: what is wrong with the
+        rest can then be told in the same go. Raises `InvalidFileError` where too much is wrong.
+        """
+        resolver = self._resolver
+        with self._within_limits():
+            tree = resolver.resolve(variables, instance)
+        if tree is None:
+            raise InvalidFileError(self.faults)
+        return Document(
+            root=tree,
+            files=tuple(self._digests.items()),
+            variables=MappingProxyType(dict(resolver.variables)),
+            secrets=MappingProxyType(resolver.secrets),
+            reads=resolver.reads,
+            revision=self._revision() if instance is None else self._revision_of(tree, instance),
+            faults=self.faults,
+        )
+
+    def _revision(self) -> str:
+        """A digest of the texts, the overrides and the variables that say what runs."""
+        asked = self._resolver.variables.items()
+        lasting = sorted((name, value) for name, value in asked if name not in self._of_a_run)
+        return _digest([*self._digests.items(), ("", ""), *self._overrides.items(), ("", ""), *lasting])
+
+    def _revision_of(self, tree: Object, instance: str) -> str:
+        """A digest of what the texts come to for an entry, so that it changes with what concerns that entry alone."""
+        from tasker.document.digests import tree_digest  # noqa: PLC0415 - OpenSSL takes its time to load
+
+        return _digest([instance, *self._overrides.items(), tree_digest(tree, self._digested)])
+
+    @contextmanager
+    def _within_limits(self) -> Iterator[None]:
+        try:
+            with collection_paused():
+                yield
+        except RecursionError:
+            # The limits leave room for this; a caller that is itself nested deep may have taken it.
+            fault = Fault("too-deep", Place(self._shown), "the file leads deeper than there is room for")
+            raise InvalidFileError([fault]) from None
 
 
 def _overrides(overrides: Mapping[str, str], files: Files, limits: Limits) -> list[Object | Fields]:
@@ -115,8 +160,7 @@ def _in_order(faults: Iterable[Fault]) -> list[Fault]:
     return sorted(faults, key=lambda fault: (fault.place.file, fault.place.line, fault.place.column))
 
 
-def _revision(digests: Mapping[str, str], overrides: Mapping[str, str], variables: Mapping[str, str | None]) -> str:
+def _digest(facts: object) -> str:
     from hashlib import sha256  # noqa: PLC0415 - only where a document was read
 
-    facts = [*digests.items(), ("", ""), *overrides.items(), ("", ""), *sorted(variables.items())]
     return sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()

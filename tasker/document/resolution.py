@@ -8,10 +8,12 @@ defined there before it: the cell, cut off before the definition that holds the 
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from tasker.document.cells import (
+    UNASKED,
     Broken,
     Cell,
     Definition,
@@ -69,33 +71,44 @@ class Resolver:
 
     def __init__(
         self,
+        roots: Sequence[Object | Fields],
         included: Mapping[Include, Object | Fields],
-        variables: Variables,
         secrets: Secrets,
         limits: Limits,
         *,
         secret_variables: Collection[str] = (),
         of_a_run: Collection[str] = (),
     ) -> None:
-        """Take what the document includes; of variables that are secrets, `secrets` answers the values.
+        """Take the roots, later ones over earlier ones, and what they include.
 
-        The variables `of_a_run` have other values in each run.
+        Of variables that are secrets, `secrets` answers the values. The variables `of_a_run` have other values in
+        each run.
         """
         self.reads: set[tuple[str, ...]] = set()
         self.variables: dict[str, str | None] = {}
         self.secrets: dict[str, str] = {}
         self._faults: dict[Fault, None] = {}
+        self._roots = roots
         self._included = included
-        self._ask_variable = variables
+        self._ask_variable: Variables = _no_variable
         self._ask_secret = secrets
         self._secret_variables = secret_variables
         self._of_a_run = of_a_run
         self._limits = limits
         self._merges = 0
+        self._most_merges = limits.merges
         self._links = 0
-        self._made: dict[int, Value | None] = {}
         self._making: set[int] = set()
-        self._root = Shape(Span.__new__(Span), {})
+        self._root = Shape(roots[0].span, {})
+        self._entries: dict[str, tuple[Cell | Object, Span]] | None = None
+        self._instance: str | None = None
+        self._varied = 0
+        self._varying: list[Cell | Shape | Row] = []
+        self._first_faults: dict[Fault, None] = {}
+        self._stopped = False
+        self._trees: list[Value] = []
+        self._weights: dict[int, tuple[int, int]] = {}
+        self._weight = 0
 
     @property
     def faults(self) -> list[Fault]:
@@ -104,18 +117,145 @@ class Resolver:
 
     # The whole
 
-    def resolve(self, roots: Sequence[Object | Fields]) -> Object | None:
-        """The tree that `roots`, later ones over earlier ones, come to; `None` where too much is wrong."""
-        try:
-            self._root.span = roots[0].span
-            self._merge(self._root, (), [Layer(root, None, None) for root in roots])
+    def look(self, variables: Variables) -> Entries | None:
+        """The entries of `for_each`, where there is one, before anything else is evaluated; to be called first."""
+        self._ask_variable = variables
+        with suppress(_StopError):
+            self._merge(self._root, (), [Layer(root, None, None) for root in self._roots])
             self._refuse_late_roots()
+            if FOR_EACH in self._root.cells:
+                self._entries = {}
+                self._look_at_entries(self._root.cells[FOR_EACH])
+        self._first_faults = self._faults
+        if self._entries is None:
+            return None
+        self._most_merges += self._limits.instance_merges * len(self._entries)
+        places = {key: span for key, (_, span) in self._entries.items()}
+        return Entries(self._root.cells[FOR_EACH].span, places)
+
+    def _look_at_entries(self, cell: Cell) -> None:
+        if ITEM in self._root.cells:
+            message = "'item' cannot be a key of a document with 'for_each': it means the entry"
+            self._tell("bad-value", self._root.cells[ITEM].span, message, "choose another name")
+        self._entries = self._read_entries(cell)
+        if (name := self._root.cells.get("name")) is not None:
+            self._value(name, name.span)
+
+    def resolve(self, variables: Variables, instance: str | None = None) -> Object | None:
+        """The tree that the roots come to, for that entry of `for_each`; `None` where too much is wrong."""
+        if self._stopped:
+            return None
+        try:
+            self._begin(variables)
+            given = self._place_item(instance) if instance is not None else None
             made = self._make(self._root, self._root.span, 0)
-            if isinstance(made, Object):
-                self._weigh(made, {})
+            self._weight += self._weigh(made)[0]
+            if given is not None:
+                self._weight += self._weigh(given)[0]
+            if self._entries is not None and self._weight > self._limits.instances_weight:
+                self._stop("too-large", self._root.span, "with its substitutions made, this grows over the limit")
         except _StopError:
             return None
         return made if isinstance(made, Object) else None
+
+    # Instances
+
+    def _read_entries(self, cell: Cell) -> dict[str, tuple[Cell | Object, Span]]:
+        """What `for_each` comes to: its keys, each with the entry and where it is named."""
+        found = self._value(cell, cell.span)
+        entries: dict[str, tuple[Cell | Object, Span]] = {}
+        if isinstance(found, Shape):
+            for key, each in found.cells.items():
+                if self._is_entry(key, self._value(each, each.span), each.span):
+                    entries[key] = each, each.span
+            return entries
+        if isinstance(found, Object):
+            for key, value in found.fields.items():
+                if self._is_entry(key, value, span := found.keys.get(key, value.span)):
+                    entries[key] = value, span  # type: ignore[assignment] # an entry is an object
+            return entries
+        if isinstance(found, Array | Row):
+            return self._named_entries(found)
+        if not isinstance(found, Broken):
+            message = f"'for_each' is an object or a list of strings, and not {_kind(found)}"
+            self._tell("bad-value", cell.span, message, "for_each { crm { path = /data/crm } }")
+        return {}
+
+    def _is_entry(self, key: str, entry: Result, span: Span) -> bool:
+        """Whether this is an entry, and not one that was taken out with `null`."""
+        if entry is None or isinstance(entry, Broken) or (isinstance(entry, Scalar) and entry.data is None):
+            return False
+        if not isinstance(entry, Object | Shape):
+            message = f"the entry '{key}' of 'for_each' is an object, and not {_kind(entry)}"
+            self._tell("bad-value", span, message, f"{key} {{}} for one without fields, {key} = null for none")
+            return False
+        fields = entry.fields if isinstance(entry, Object) else entry.cells
+        if _KEY in fields:
+            place = entry.keys.get(_KEY, span) if isinstance(entry, Object) else entry.cells[_KEY].span
+            self._tell("bad-value", place, "'key' cannot be a field of an entry: ${item.key} is its key in 'for_each'")
+        return True
+
+    def _named_entries(self, found: Array | Row) -> dict[str, tuple[Cell | Object, Span]]:
+        """The entries of a list of strings, which have no fields."""
+        entries: dict[str, tuple[Cell | Object, Span]] = {}
+        for each in found.items:
+            if not isinstance(each, Scalar) or each.data is None:
+                if each is not None and not isinstance(each, Broken):
+                    message = f"'for_each' is an object or a list of strings, and {_kind(each)} stands in it"
+                    self._tell("bad-value", each.span, message)
+            elif each.masked is not None or each.lasting is not None:
+                what = "a secret" if each.masked is not None else "what tells of one run"
+                self._tell("bad-value", each.span, f"an entry of 'for_each' cannot be named by {what}")
+            elif each.text in entries:
+                place = entries[each.text][1].place
+                self._tell("bad-value", each.span, f"'{each.text}' is named twice", f"the first one is at {place}")
+            else:
+                entries[each.text] = Object(each.span, {}), each.span
+        return entries
+
+    def _begin(self, variables: Variables) -> None:
+        """Forget what may be otherwise in the next instance, and no more."""
+        for each in self._varying:
+            each.varies = False
+            each.faults = ()
+            if isinstance(each, Cell):
+                each.result = UNASKED
+            else:
+                each.made = UNASKED
+        self._varying.clear()
+        for name in _OF_AN_INSTANCE:
+            self.variables.pop(name, None)
+        self._ask_variable = variables
+        self._faults = dict(self._first_faults)
+
+    def _place_item(self, instance: str) -> Value | None:
+        """Let `${item}` mean an entry, all of which is made: what is wrong with it is told even if nothing reads it."""
+        assert self._entries is not None  # noqa: S101 - an instance is the entry of something
+        entry, span = self._entries[instance]
+        key = Object(span, {_KEY: Scalar(span, instance, instance)}, {_KEY: span})
+        cell = Cell(self._root, (ITEM,), [Definition(entry, span), Definition(key, span)])
+        self._root.cells[ITEM] = cell
+        self._instance = instance
+        result = self._value(cell, span)
+        cell.varies = True
+        return self._make(result, span, 1)
+
+    def _note(self, of: Cell | Shape | Row, varied: int, told: int) -> None:
+        """Note of what was just evaluated whether it may come to something else in the next instance, and its faults.
+
+        `varied` and `told` are what was counted before.
+        """
+        if self._varied != varied:
+            of.varies = True
+            self._varying.append(of)
+        if len(self._faults) > told:
+            of.faults = tuple(self._faults)[told:]
+
+    def _again(self, of: Cell | Shape | Row) -> None:
+        """What was evaluated before is asked for again: it varies as it did, and has the same faults."""
+        self._varied += of.varies
+        if of.faults:
+            self._faults.update(dict.fromkeys(of.faults))
 
     def _refuse_late_roots(self) -> None:
         for root in LATE_ROOTS:
@@ -128,14 +268,17 @@ class Resolver:
     def _value(self, cell: Cell, asker: Span) -> Result:
         """What the cell's definitions come to; `asker` is the substitution or the key that asks."""
         if not isinstance(cell.result, Unasked):
+            self._again(cell)
             return cell.result
         if cell.busy:
             self._tell("substitution-cycle", asker, f"'{_dotted(cell.path)}' needs its own value")
             return Broken(asker)
+        varied, told = self._varied, len(self._faults)
         cell.busy = True
         with self._deeper(asker):
             cell.result = self._combined(cell)
         cell.busy = False
+        self._note(cell, varied, told)
         return cell.result
 
     @contextmanager
@@ -344,12 +487,34 @@ class Resolver:
         if late is not None:
             return late(self, node)
         result = self._looked_up(node, scope)
+        if result is None and self._entries is not None and node.path[0] == ITEM:
+            return self._no_field(node)
         if result is None:
             result = self._variable(node)
         if result is None and not node.optional:
             self._unresolved(node)
             return Broken(node.span)
         return result
+
+    def _no_field(self, node: Substitution) -> Broken | None:
+        """What `${item…}` means where the entry has no such field, or where there is no entry yet."""
+        if self._instance is None:
+            message = f"{_written(node)} is known only when it is known which entries 'for_each' has"
+            hint = "'for_each' and 'name' are read before; each pipeline is named NAME/KEY by itself"
+            self._tell("unresolved-substitution", node.span, message, hint)
+            return Broken(node.span)
+        if node.optional:
+            return None
+        from tasker.nearest import nearest  # noqa: PLC0415 - a document without faults does not pay for it
+
+        item = self._root.cells[ITEM].result
+        fields = list(item.cells)[:_SHOWN_FIELDS] if isinstance(item, Shape) else [_KEY]
+        near = nearest(node.path[1], fields)
+        hint = f"did you mean '{ITEM}.{near}'?" if near else f"it has: {', '.join(fields)}"
+        self._tell(
+            "unresolved-substitution", node.span, f"the entry of 'for_each' has no '{_dotted(node.path[1:])}'", hint
+        )
+        return Broken(node.span)
 
     def _looked_up(self, node: Substitution, scope: Scope) -> Result:
         """The value in the document: beneath the object that the file was included into, else at the top."""
@@ -384,6 +549,7 @@ class Resolver:
         if name not in self.variables:
             self.variables[name] = self._ask_variable(name, self._peek)
         value = self.variables[name]
+        self._varied += name in _OF_AN_INSTANCE
         if value is None:
             return None
         return Scalar(node.span, value, value, lasting=f"${{{name}}}" if name in self._of_a_run else None)
@@ -406,6 +572,8 @@ class Resolver:
         name = _dotted(node.path)
         near = get_close_matches(name, [*self._known(), *RUN_VARIABLES, *_set(self.variables)], 1)
         hint = f"did you mean '{near[0]}'?" if near else f"define it, or write ${{?{name}}} where it may be absent"
+        if node.path[0] == ITEM:
+            hint = "${item.…} means an entry of 'for_each', and this file has none"
         self._tell("unresolved-substitution", node.span, f"nothing is named '{name}', here or in the environment", hint)
 
     def _known(self) -> list[str]:
@@ -452,11 +620,12 @@ class Resolver:
 
     def _secret(self, name: str, span: Span) -> Scalar | None:
         self.reads.add(("secret", name))
-        value = self._ask_secret(name) if name else None
-        if value is None:
-            return None
-        self.secrets[name] = value
-        return Scalar(span, value, value, MASK)
+        if name not in self.secrets:
+            value = self._ask_secret(name) if name else None
+            if value is None:
+                return None
+            self.secrets[name] = value
+        return Scalar(span, self.secrets[name], self.secrets[name], MASK)
 
     # The tree
 
@@ -473,17 +642,24 @@ class Resolver:
             return Unknown(span)
         if depth > self._limits.nesting:
             self._too_deep(span)
-        if id(result) not in self._made:
-            self._making.add(id(result))
-            make = self._make_object if isinstance(result, Shape) else self._make_array
-            self._made[id(result)] = make(result, depth)  # type: ignore[arg-type] # chosen by its type
-            self._making.discard(id(result))
-        return self._made[id(result)]
+        if not isinstance(result.made, Unasked):
+            self._again(result)
+            return result.made
+        varied, told = self._varied, len(self._faults)
+        self._making.add(id(result))
+        made = self._make_object(result, depth) if isinstance(result, Shape) else self._make_array(result, depth)
+        result.made = made
+        self._making.discard(id(result))
+        self._note(result, varied, told)
+        return made
 
     def _make_object(self, shape: Shape, depth: int) -> Object:
         fields: dict[str, Value] = {}
         keys: dict[str, Span] = {}
         for key, cell in shape.cells.items():
+            if shape is self._root and self._entries is not None and key in (FOR_EACH, ITEM):
+                # The tree is that of one pipeline, as if the entry were written into it.
+                continue
             value = self._make(self._value(cell, cell.span), self._led_by(cell), depth + 1)
             if value is not None:
                 fields[key] = value
@@ -499,8 +675,17 @@ class Resolver:
         node = cell.definitions[-1].node
         return cell.span if isinstance(node, Cell) else node.span
 
-    def _weigh(self, value: Value, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-        """What the value weighs, shared parts counted each time, and its levels; the innermost part over it is told."""
+    def _weigh(self, value: Value | None) -> tuple[int, int]:
+        """What the value weighs, shared parts counted each time, and its levels; the innermost part over it is told.
+
+        It is kept, so that what the next instance shares with it need not be weighed again.
+        """
+        if value is None:
+            return 0, 0
+        self._trees.append(value)
+        return self._weighed(value, self._weights)
+
+    def _weighed(self, value: Value, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
         if isinstance(value, Scalar):
             return VALUE_WEIGHT + len(value.text), 0
         if not isinstance(value, Object | Array):
@@ -508,7 +693,7 @@ class Resolver:
         if id(value) not in known:
             weight, levels = VALUE_WEIGHT, 0
             for child in value.items if isinstance(value, Array) else value.fields.values():
-                more, below = self._weigh(child, known)
+                more, below = self._weighed(child, known)
                 weight += more
                 levels = max(levels, below)
             if weight > self._limits.weight:
@@ -522,12 +707,13 @@ class Resolver:
 
     def _count(self, merges: int, span: Span) -> None:
         self._merges += merges
-        if self._merges > self._limits.merges:
-            self._stop("too-large", span, f"over {self._limits.merges} fields and elements come together by merging")
+        if self._merges > self._most_merges:
+            self._stop("too-large", span, f"over {self._most_merges} fields and elements come together by merging")
 
     def _tell(self, code: str, span: Span, message: str, hint: str = "") -> None:
         self._faults[Fault(code, span.place, message, hint)] = None
         if len(self._faults) >= self._limits.faults:
+            self._stopped = True
             raise _StopError
 
     def _too_deep(self, span: Span) -> NoReturn:
@@ -535,7 +721,17 @@ class Resolver:
 
     def _stop(self, code: str, span: Span, message: str) -> NoReturn:
         self._tell(code, span, message)
+        self._stopped = True
         raise _StopError
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """What `for_each` has, as far as it is known before any of it is resolved."""
+
+    span: Span
+    keys: Mapping[str, Span]
+    """Where each entry is named, by its key, in order."""
 
 
 class _StopError(Exception):
@@ -549,12 +745,35 @@ LATE_ROOTS: Mapping[str, Callable[[Resolver, Substitution], Value | Broken | Non
 }
 """What substitutions mean that no document defines, by the first key of their path."""
 
+FOR_EACH = "for_each"
+ITEM = "item"
+"""What `${item.…}` begins with: the entry of `for_each` that a document is resolved for."""
+_KEY = "key"
+_SHOWN_FIELDS = 30
+"""Fields of an entry that a hint lists."""
+_OF_AN_INSTANCE = ("TODAY", "RUN_ID", "RUN_TIME", "PIPELINE", "WORKSPACE")
+"""Variables that may mean something else in each instance of a file."""
+
 _KNOWN_NAMES = 500
 """Names among which the nearest is sought; comparing takes its time."""
 
 
 def _set(variables: Mapping[str, str | None]) -> list[str]:
     return [name for name, value in variables.items() if value is not None]
+
+
+def _no_variable(name: str, peek: Peek) -> None:
+    """Stands for the variables of a document that is not resolved yet."""
+
+
+def _kind(result: Result) -> str:
+    if result is None:
+        return "nothing"
+    return "null" if isinstance(result, Scalar) and result.data is None else kind(result)
+
+
+def _written(node: Substitution) -> str:
+    return "${" + "?" * node.optional + _dotted(node.path) + "}"
 
 
 def _dotted(path: Iterable[str]) -> str:

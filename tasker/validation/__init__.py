@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tasker.document.values import Array, Late, Object, Unknown, plain
 from tasker.garbage import collection_paused
 from tasker.nearest import nearest
-from tasker.pipeline import NAME, NAME_RULE, LateArgument, Phase, Pipeline, Resume, Step
+from tasker.pipeline import NAME, NAME_RULE, LateArgument, Phase, Pipeline, Resume, Step, instance_name
 from tasker.validation.arguments import check_types, read_arguments, read_signature
 from tasker.validation.bounds import AtLeast, MoreThan
 from tasker.validation.findings import Findings, TooManyFaultsError, suggestion
@@ -43,11 +43,7 @@ _PLAIN_KEYS: dict[str, Any] = {
     "max_parallel": Annotated[int, AtLeast(1)],
     "resume": Resume,
 }
-NOT_YET = {
-    "for_each": "write a file for each, and include what they share",
-}
-"""Keys that are reserved for a meaning to come, and what helps until then."""
-RESERVED_KEYS = (*_PLAIN_KEYS, "schedule", "params", "defaults", *Phase, *NOT_YET)
+RESERVED_KEYS = (*_PLAIN_KEYS, "schedule", "params", "defaults", *Phase, "for_each")
 _REVISION_LENGTH = 12
 """Digits of a document's digest that a log repeats on every line: as many as git shows of a commit."""
 _NEAR_MISS = 0.8
@@ -55,23 +51,39 @@ _NEAR_MISS = 0.8
 
 
 def validate(
-    document: Document, *, stem: str, catalogue: Catalogue, now: datetime
+    document: Document,
+    *,
+    stem: str,
+    catalogue: Catalogue,
+    now: datetime,
+    instance: str | None = None,
+    alone: bool = False,
 ) -> tuple[Pipeline | None, list[Fault]]:
     """The pipeline that a document describes, or `None`, and everything that is wrong with it, its own faults first.
 
-    `stem` is the name of its file without the ending; `now` is where the search for slots begins.
+    `stem` is the name of its file without the ending; `now` is where the search for slots begins. `instance` is the
+    entry of `for_each` that the document is for; where it was resolved `alone`, others may read what it does not.
     """
     findings = Findings(document.faults)
     with collection_paused(), suppress(TooManyFaultsError):
-        pipeline = _pipeline(document, stem, catalogue, now, findings)
+        meant = _check_keys(document, findings, alone=alone)
+        pipeline = _pipeline(document, stem, catalogue, now, findings, instance=instance, meant=meant)
         if not findings.stop:
             return pipeline, findings.faults
     return None, findings.faults
 
 
-def _pipeline(document: Document, stem: str, catalogue: Catalogue, now: datetime, findings: Findings) -> Pipeline:
+def _pipeline(
+    document: Document,
+    stem: str,
+    catalogue: Catalogue,
+    now: datetime,
+    findings: Findings,
+    *,
+    instance: str | None,
+    meant: set[str],
+) -> Pipeline:
     root = document.root
-    meant = _check_keys(document, findings)
     found = findings.section(_part(root, _PLAIN_KEYS), _PLAIN_KEYS, "a pipeline")
     if "schedule" in root.fields:
         found["schedule"] = read_schedule(root.fields["schedule"], now, findings)
@@ -81,7 +93,7 @@ def _pipeline(document: Document, stem: str, catalogue: Catalogue, now: datetime
         )
     steps = _steps(root, catalogue, findings)
     return Pipeline(
-        **{**found, "name": _name(root, found.get("name"), stem, findings)},
+        **{**found, "name": instance_name(_name(root, found.get("name"), stem, findings), instance)},
         steps=steps[Phase.TASKS],
         on_failure=steps[Phase.ON_FAILURE],
         on_success=steps[Phase.ON_SUCCESS],
@@ -90,6 +102,7 @@ def _pipeline(document: Document, stem: str, catalogue: Catalogue, now: datetime
         revision=document.revision[:_REVISION_LENGTH],
         secrets=frozenset(document.secrets.values()),
         file=document.files[0][0] if document.files else "",
+        instance=instance,
     )
 
 
@@ -107,18 +120,16 @@ def _name(root: Object, given: str | None, stem: str, findings: Findings) -> str
     return given or stem
 
 
-def _check_keys(document: Document, findings: Findings) -> set[str]:
-    """Refuse the keys that have no meaning yet, and near misses; the reserved keys that these seem to mean."""
+def _check_keys(document: Document, findings: Findings, *, alone: bool) -> set[str]:
+    """Refuse near misses of reserved keys; those that they seem to mean."""
     root = document.root
     read = {path[0] for path in document.reads}
     meant = set()
     for key in root.fields:
-        place = root.key_place(key)
-        if key in NOT_YET:
-            findings.add("not-yet", place, f"'{key}' is not supported by this version", NOT_YET[key])
-        elif key in RESERVED_KEYS or key in read:
+        if key in RESERVED_KEYS or key in read or alone:
             continue
-        elif key in STEP_KEYS:
+        place = root.key_place(key)
+        if key in STEP_KEYS:
             message = f"'{key}' is a key of a step, not of a pipeline, and nothing reads it"
             findings.add("misspelt-key", place, message, f"for one step, put it there; for all: defaults {{ {key} … }}")
         elif near := nearest(key, RESERVED_KEYS, likeness=_NEAR_MISS):

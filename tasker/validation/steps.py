@@ -47,7 +47,7 @@ _OTHER_WORDS = {"task": "name", "arguments": "args", "params": "args", "depends_
 """What other programs call the keys of a step."""
 MOST_STEPS = 10_000
 """Steps of a pipeline: each takes a process of its own, and what they need of each other grows with the square."""
-_MOST_DEFAULTS = 1_000_000
+MOST_DEFAULTS = 1_000_000
 """Values that `defaults` may come to, once for each step."""
 
 
@@ -83,8 +83,8 @@ def read_entries(
         place, hint = lists[longest].place, "let one step do more, or make several pipelines of it"
         findings.add("too-large", place, message, hint)
         return {}
-    if defaults is not None and _size(defaults) * count > _MOST_DEFAULTS:
-        message = f"merged under {count:,} steps, this comes to over {_MOST_DEFAULTS:,} values"
+    if defaults is not None and size(defaults) * count > MOST_DEFAULTS:
+        message = f"merged under {count:,} steps, this comes to over {MOST_DEFAULTS:,} values"
         findings.add("too-large", defaults.place, message)
         defaults = None
     steps = {phase: [item for item in each if isinstance(item, Object)] for phase, each in items.items()}
@@ -125,11 +125,11 @@ def read_defaults(value: Value, findings: Findings) -> Object | None:
     return _with_retries_as_object(Object(value.span, known, value.keys))
 
 
-def _size(value: Value) -> int:
+def size(value: Value) -> int:
     """The values in a value, itself included."""
     if isinstance(value, Object):
-        return 1 + sum(map(_size, value.fields.values()))
-    return 1 + sum(map(_size, value.items)) if isinstance(value, Array) else 1
+        return 1 + sum(map(size, value.fields.values()))
+    return 1 + sum(map(size, value.items)) if isinstance(value, Array) else 1
 
 
 def _ids(steps: Sequence[Object], findings: Findings) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasker.document import Document, Limits, OutsideFolderError, Peek, load, plain
+from tasker.document import Document, Limits, OutsideFolderError, Peek, Template, plain
 from tasker.errors import InvalidFileError
 from tasker.faults import Fault
 
@@ -47,17 +47,21 @@ def document(
     partial: bool = False,
     of_a_run: Collection[str] = (),
 ) -> Document:
-    """The document that `text` makes, with `files` beside it to include."""
-    return load(
+    """The document that `text` makes, with `files` beside it to include; where `partial`, even one with faults."""
+    template = Template(
         NAME,
         folder=MemoryFolder({NAME: text, **(files or {})}),
-        variables=variables or (lambda name, _: (environment or {}).get(name)),
         secrets=(secrets or {}).get,
         overrides=overrides or {},
         limits=limits or Limits(),
-        partial=partial,
         of_a_run=of_a_run,
     )
+    variables = variables or (lambda name, _: (environment or {}).get(name))
+    assert template.entries(variables) is None
+    made = template.document(variables)
+    if made.faults and not partial:
+        raise InvalidFileError(made.faults)
+    return made
 
 
 def tree(text: str | bytes, files: Mapping[str, str | bytes] | None = None, **given: Any) -> Any:
