@@ -124,13 +124,13 @@ def test_slots_that_one_daemon_claimed_start_before_those_that_the_next_one_clai
     gated(tmp_path, overlap="queue", catchup="all")
     first = start()
     under_way(first)
-    for _ in range(3):
+    for _ in range(2):
         first.wait_for("slot.due", first.moment())
     kill(first)
     (tmp_path / "gate").touch()
 
     second = start()
-    for _ in range(4):
+    for _ in range(3):
         second.wait_for("run.succeeded", second.moment())
 
     slots = [told["slot"] for told in second.named("run.started")]
@@ -160,7 +160,7 @@ def test_what_a_step_has_left_in_a_session_of_its_own_is_ended_by_the_next_daemo
     tmp_path: Path, start: Callable[[], Daemon]
 ) -> None:
     mark = f"left-{tmp_path.name}"
-    script = f"exec -a {mark} sleep 300"
+    script = f"touch there; exec -a {mark} sleep 300"
     write(
         tmp_path / "conf.d" / "crm.conf",
         f"""
@@ -169,7 +169,7 @@ def test_what_a_step_has_left_in_a_session_of_its_own_is_ended_by_the_next_daemo
         """,
     )
     first = start()
-    assert eventually(lambda: bool(processes_with(mark)))
+    assert eventually((tmp_path / "there").exists)
     below = linux.descendants(first.process.pid)
     runs = [pid for pid in below if pid not in processes_with(mark)]
     # All at once: none is to have the time to act on the death of another.

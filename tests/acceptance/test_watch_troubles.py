@@ -38,7 +38,7 @@ def fill(file: Path) -> None:
             opened.write(b"\0" * 4096)
 
 
-def runs_on(daemon: Daemon, runs: int = 3) -> None:
+def runs_on(daemon: Daemon, runs: int = 2) -> None:
     """Wait for some more runs."""
     moment = daemon.moment()
     daemon.wait_until(lambda _: len(daemon.named("run.succeeded", moment)) >= runs, moment, f"{runs} runs")
@@ -110,7 +110,7 @@ def test_two_daemons_on_one_state_folder_run_each_slot_once(tmp_path: Path) -> N
     succeeded = [
         run["slot"] for run in run_tasker(tmp_path, "runs", "--state", "state", "--status", "succeeded").events
     ]
-    assert len(succeeded) == len(set(succeeded)) >= 6
+    assert len(succeeded) == len(set(succeeded)) >= 4
     outcomes = {slot["slot"][:19]: slot["outcome"] for slot in slots(tmp_path)}
     assert len(outcomes) == len(slots(tmp_path))
     assert {told["slot"][:19] for each in (watching, second) for told in each.named("slot.due")} <= outcomes.keys()

@@ -7,8 +7,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -26,8 +24,6 @@ from tasker import linux
 
 _LIFE_S = 1800.0
 """Seconds after which a daemon is ended, whatever happened to its test; many tests may share it."""
-_LAUNCHER_S = 0.15
-"""Seconds that starting a launcher takes where little else is going on, without the tasks."""
 NEVER = "@yearly"
 EACH_SECOND = "* * * * * *"
 
@@ -44,12 +40,15 @@ class Moment:
 class Daemon:
     """A daemon at work in `conf.d` and `tasks` of a folder."""
 
-    def __init__(self, folder: Path, *options: str, prefix: Sequence[str] = (), **environment: str) -> None:
-        """Start it; `prefix` is what it is started by."""
+    def __init__(
+        self, folder: Path, *options: str, prefix: Sequence[str] = (), program: Sequence[str] = (), **environment: str
+    ) -> None:
+        """Start it; `prefix` is what it is started by, and `program` another that starts one in the folder."""
         self.folder = folder
         (folder / "conf.d").mkdir(parents=True, exist_ok=True)
         self.port = _free_port()
-        arguments = [*prefix, *TASKER, "watch", "conf.d", "--http", f":{self.port}", *options]
+        own = (*TASKER, "watch", "conf.d", "--http", f":{self.port}", *options)
+        arguments = [*prefix, *(program or own)]
         self._command = Command(folder, arguments, {"TASKER_STATE": "state", **environment}, limit_s=_LIFE_S)
         self.process = self._command.process
         self._lines: list[dict[str, Any]] = []
@@ -221,17 +220,6 @@ def daemon(folder: Path, *options: str, **environment: str) -> Iterator[Daemon]:
 def seconds(told: dict[str, Any], since: Moment) -> float:
     """How long after a moment something was logged."""
     return (datetime.fromisoformat(told["timestamp"]) - since.at).total_seconds()
-
-
-def slowness() -> float:
-    """How many times as long as on a machine at rest things take now, at least 1."""
-    return max(1.0, *(_starting_s() / _LAUNCHER_S for _ in range(3)))
-
-
-def _starting_s() -> float:
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import tasker.launching.launcher"], check=True)
-    return time.monotonic() - began
 
 
 def _free_port() -> int:
