@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tasker.daemon.reloading import Reloading
     from tasker.history import History, Recorder
     from tasker.launching.generation import Generation
-    from tasker.launching.messages import Refused, RunBegan
+    from tasker.launching.messages import Configured, Refused, RunBegan
     from tasker.launching.snapshot import Snapshot
     from tasker.running.earlier import Earlier
     from tasker.scheduling.scheduler import Decision, Scheduler
@@ -55,6 +55,8 @@ class DueRun:
     """The run that it resumes."""
     generation: Generation | None = None
     """Where it runs; `None` while it waits."""
+    configured: Configured | None = None
+    """What it carries out."""
     interrupted: bool = False
 
 
@@ -132,6 +134,8 @@ class Dispatch:
         at = self._clock.now()
         for run in self._runs.values():
             self._recorder.submit(partial(_put_back, self._record(run, at)))
+            if run.configured is not None:
+                self._recorder.submit(partial(_keep, run.configured))
 
     def _record(self, run: DueRun, at: datetime) -> RunRecord:
         return RunRecord(
@@ -228,6 +232,12 @@ class Dispatch:
         """A run has its process."""
         at = self._clock.now()
         self._recorder.submit(lambda history: history.begin(told.run_id, told.pid, told.pid_started, at))
+
+    def configured(self, told: Configured) -> None:
+        """A run tells what it carries out."""
+        if told.run_id in self._runs:
+            self._runs[told.run_id].configured = told
+        self._recorder.submit(partial(_keep, told))
 
     def told(self, fact: Fact) -> None:
         """A run tells what happens in it."""
@@ -439,6 +449,11 @@ class Dispatch:
         """The history has it all."""
         with suppress(OSError):
             self._journal(run_id).unlink(missing_ok=True)
+
+
+def _keep(told: Configured, history: History) -> None:
+    """Have a history keep what a run carries out."""
+    history.configured(told.run_id, told.config, told.commit)
 
 
 def _put_back(run: RunRecord, history: History) -> None:

@@ -28,7 +28,7 @@ from tasker.errors import TaskerError
 from tasker.facts import Event, Fact, Level
 from tasker.history import Recorder, Retention, this_daemon
 from tasker.launching.generation import Generation
-from tasker.launching.messages import Bounds, Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
+from tasker.launching.messages import Bounds, Configured, Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
 from tasker.monitoring.state import DaemonState
 from tasker.run import longest_stop_s
 from tasker.running.process import death
@@ -296,6 +296,8 @@ class Daemon:
                 self._dispatch.told(fact)
             case RunBegan():
                 self._dispatch.began(message)
+            case Configured():
+                self._dispatch.configured(message)
             case RunEnded():
                 self._dispatch.ended(message)
             case Refused():

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
         StepRunRecord,
     )
     from tasker.history.sqlite import FolderLock
-    from tasker.run import Outcome, Slot, StepRun
+    from tasker.run import Outcome, Slot
+    from tasker.running.earlier import Earlier
 
 
 class History:
@@ -172,11 +173,16 @@ class History:
         with self.transaction():
             return slots.decide(self._database, slot, outcome, at, reason)
 
-    def begin(self, run_id: str, pid: int, pid_started: int, at: datetime, *, config: str | None = None) -> None:
-        """A run has a process: it is running, its slot `RAN`. `config` is what it runs, as it is to be kept."""
+    def begin(self, run_id: str, pid: int, pid_started: int, at: datetime) -> None:
+        """A run has a process: it is running, its slot `RAN`."""
         with self.transaction():
-            config_id = self.keep_config(config) if config is not None else None
-            runs.begin(self._database, run_id, Process(self._daemon.host, pid, pid_started), at, config_id)
+            runs.begin(self._database, run_id, Process(self._daemon.host, pid, pid_started), at)
+
+    def configured(self, run_id: str, config: str | None, git_commit: str | None) -> None:
+        """What a run carries out, as it is to be kept, and the commit that it was read from."""
+        with self.transaction():
+            config_id = pipelines.keep_config(self._database, config) if config is not None else None
+            runs.configured(self._database, run_id, config_id, git_commit)
 
     def end(self, run_id: str, status: RunStatus, error: str | None, at: datetime) -> bool:
         """A run has ended, by whatever told so first; whether this did. What was left of its steps is interrupted."""
@@ -250,24 +256,25 @@ class History:
         with self.transaction():
             if snapshot is not None and run.snapshot_id is not None:
                 self.keep_snapshot(run.snapshot_id, snapshot)
-            config_id = self.keep_config(config) if config is not None else run.config_id
+            config_id = pipelines.keep_config(self._database, config) if config is not None else None
             runs.put(self._database, replace(run, daemon=me.id, host=me.host, foreground=True, config_id=config_id))
 
-    def settle(self, now: datetime, facts_of: Callable[[str], Iterable[Fact]]) -> list[RunRecord]:
-        """End the runs of commands whose processes have died; these runs, as they were.
+    def settle(self, now: datetime, facts_of: Callable[[str], Iterable[Fact]], left: Sequence[str] = ()) -> list[str]:
+        """End the runs of commands whose processes have died; the ids of those whose journals are not needed any more.
 
-        What the journal of such a run tells, by its id, is taken in first. Whether another host's command is dead is
+        What the journal of such a run tells, by its id, is taken in first. `left` are the runs of which there are
+        journals that nobody writes: of some the history may not have heard. Whether another host's command is dead is
         judged by the clock of the database.
         """
-        clock = self._database.now()
+        clock, nobody = self._database.now(), presence.this_daemon(now, foreground=True)
         with self.transaction():
             self._database.take_turns()
             presence.bury_commands(self._database, clock)
-            found = runs.abandoned(self._database)
-            for run in found:
-                log.replay(self._database, presence.this_daemon(now, foreground=True), facts_of(run.id))
-                runs.end(self._database, run.id, RunStatus.INTERRUPTED, _DIED, now)
-            return found
+            unknown = [run_id for run_id in left if runs.one(self._database, run_id) is None]
+            for run_id in [*unknown, *(run.id for run in runs.abandoned(self._database))]:
+                log.replay(self._database, nobody, facts_of(run_id))
+                runs.end(self._database, run_id, RunStatus.INTERRUPTED, _DIED, now)
+            return [run_id for run_id in left if runs.is_over(self._database, run_id)]
 
     def last_run(self, pipeline: str, *, statuses: Sequence[RunStatus] = ()) -> RunRecord | None:
         """The newest run of a pipeline; of some statuses."""
@@ -286,9 +293,9 @@ class History:
 
     # What a run goes on with
 
-    def finished_steps(self, run_id: str) -> dict[str, StepRun]:
-        """The steps that succeeded when they ran last, in this run or in those that it resumed, and can be reused."""
-        return runs.finished_steps(self._database, run_id)
+    def earlier(self, run_id: str) -> Earlier:
+        """What a run that resumes this one may take over from it, and from those that it resumed itself."""
+        return runs.earlier(self._database, run_id)
 
     # Pipelines
 
@@ -312,13 +319,8 @@ class History:
         """The content of a snapshot."""
         return pipelines.snapshot(self._database, snapshot_id)
 
-    def keep_config(self, content: str) -> str:
-        """Keep what a pipeline comes to, for whoever asks what a run ran; its id. It goes with the last such run."""
-        with self.transaction():
-            return pipelines.keep_config(self._database, content)
-
     def config(self, config_id: str) -> str | None:
-        """What was kept."""
+        """What was kept of what a run carries out; it goes with the last run that has it."""
         return pipelines.config(self._database, config_id)
 
     def forget_pipeline(self, name: str) -> None:

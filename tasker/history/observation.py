@@ -63,7 +63,6 @@ def _started(fact: Fact, me: DaemonRecord) -> RunRecord:
         claimed_at=fact.at,
         foreground=me.foreground,
         workspace=fact.details.get("workspace"),
-        git_commit=fact.details.get("commit"),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasker.history import rows, slots
@@ -10,6 +11,7 @@ from tasker.history.database import clean
 from tasker.history.model import ACTIVE, RunRecord, RunStatus, StepRunRecord
 from tasker.history.times import stamp
 from tasker.run import Slot, Status, StepRun
+from tasker.running.earlier import Earlier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +31,12 @@ def one(database: Database, run_id: str) -> RunRecord | None:
     return rows.run(found[0]) if found else None
 
 
+def is_over(database: Database, run_id: str) -> bool:
+    """Whether nothing is to come of a run: it has ended, or there is none."""
+    run = one(database, run_id)
+    return run is None or run.ended_at is not None
+
+
 class Process(NamedTuple):
     """A process of one host."""
 
@@ -37,13 +45,11 @@ class Process(NamedTuple):
     pid_started: int
 
 
-def begin(database: Database, run_id: str, process: Process, at: datetime, config_id: str | None = None) -> None:
+def begin(database: Database, run_id: str, process: Process, at: datetime) -> None:
     """A run has a process."""
     database.change(
-        "UPDATE runs SET host = :host, pid = :pid, pid_started = :pid_started,"
-        " config_id = COALESCE(:config_id, config_id) WHERE id = :run_id",
+        "UPDATE runs SET host = :host, pid = :pid, pid_started = :pid_started WHERE id = :run_id",
         run_id=run_id,
-        config_id=config_id,
         **process._asdict(),
     )
     run = one(database, run_id)
@@ -58,13 +64,21 @@ def started(database: Database, run: RunRecord, at: datetime) -> None:
         f"{_INSERT} ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,"
         " snapshot_id = COALESCE(excluded.snapshot_id, runs.snapshot_id),"
         " workspace = COALESCE(excluded.workspace, runs.workspace),"
-        " git_commit = COALESCE(excluded.git_commit, runs.git_commit),"
-        " config_id = COALESCE(excluded.config_id, runs.config_id),"
         " started_at = COALESCE(runs.started_at, excluded.started_at), late_s = COALESCE(runs.late_s, excluded.late_s),"
         " status = CASE WHEN runs.ended_at IS NULL THEN excluded.status ELSE runs.status END",
         **_columns(record),
     )
     _slot_ran(database, run, at)
+
+
+def configured(database: Database, run_id: str, config_id: str | None, git_commit: str | None) -> None:
+    """What a run carries out, and from which commit."""
+    database.change(
+        "UPDATE runs SET config_id = :config_id, git_commit = :git_commit WHERE id = :run_id",
+        run_id=run_id,
+        config_id=config_id,
+        git_commit=clean(git_commit),
+    )
 
 
 def _slot_ran(database: Database, run: RunRecord, at: datetime) -> None:
@@ -164,24 +178,32 @@ def steps(database: Database, run_id: str) -> Iterator[StepRunRecord]:
     return map(rows.step_run, database.rows(statement, run_id=run_id))
 
 
-def finished_steps(database: Database, run_id: str) -> dict[str, StepRun]:
-    """The steps that succeeded when they ran last, in this run or those before it, and whose outputs can be used."""
+def earlier(database: Database, run_id: str) -> Earlier:
+    """What a run may take over that resumes this one: what its steps came to when they ran last, in it or before it."""
+    resumed = [*_resumed(database, run_id)]
     last: dict[str, StepRunRecord] = {}
-    for each in _resumed(database, run_id):
-        for step in steps(database, each):
-            if step.status is not RunStatus.SKIPPED:
-                last.setdefault(step.step, step)
+    ran_in: dict[str, int] = {}
+    for number, run in reversed([*enumerate(reversed(resumed))]):
+        for step in steps(database, run.id):
+            if step.status is not RunStatus.SKIPPED and step.step not in last:
+                last[step.step], ran_in[step.step] = step, number
     succeeded = (step for step in last.values() if step.status is RunStatus.SUCCEEDED and step.reusable)
-    return {step.step: _step_run(step) for step in succeeded}
+    workspace = next((run.workspace for run in resumed if run.workspace), None)
+    return Earlier(
+        run_id=run_id,
+        steps={step.step: _step_run(step) for step in succeeded},
+        ran_in=ran_in,
+        workspace=Path(workspace) if workspace else None,
+    )
 
 
-def _resumed(database: Database, run_id: str) -> Iterator[str]:
+def _resumed(database: Database, run_id: str) -> Iterator[RunRecord]:
     """The run, the one that it resumed, and so on."""
     run = one(database, run_id)
     for _ in range(_MOST_RESUMED):
         if run is None:
             return
-        yield run.id
+        yield run
         run = one(database, run.resumed_from) if run.resumed_from else None
 
 

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from tasker import linux
 from tasker.clock import Clock
+from tasker.commits import commit_of
 from tasker.errors import TaskerError
 from tasker.journal import Journal
-from tasker.launching.messages import Broken, Refused, RunBegan, Told
+from tasker.launching.messages import Broken, Configured, Refused, RunBegan, Told
 from tasker.launching.snapshot import SnapshotFolder
 from tasker.running.stop import StopRequest, exit_status
 from tasker.running.supervision import heeded_signals
+from tasker.shown import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +64,9 @@ def _executed(project: Project, order: RunOrder, tell: Callable[[Any], None], st
     if loaded.pipeline is None:
         tell(Refused(run_id=order.run_id, faults=loaded.faults))
         return REFUSED
+    if not order.foreground:
+        commit = commit_of(Path(order.snapshot.folder), order.snapshot.files)
+        tell(Configured(run_id=order.run_id, config=kept(loaded), commit=commit))
     with ExitStack() as open_files:
         observers: list[Callable[[Fact], None]] = [lambda fact: tell(Told(fact=fact))]
         journal = _journal(order.journal, whole=order.foreground) if order.journal is not None else None

@@ -22,6 +22,7 @@ from tasker.launching.messages import (
     Begin,
     Bounds,
     Broken,
+    Configured,
     Gone,
     Importing,
     Lost,
@@ -312,11 +313,11 @@ class Generation:
                 self._runs[message.run_id].refused = message
             case RunEnded() if message.run_id in self._runs:
                 yield self._runs.pop(message.run_id).ended(message.run_id, message.status)
-            case Ready() | RunBegan() | Told() | Validated() | ValidationEnded():
+            case Ready() | RunBegan() | Configured() | Told() | Validated() | ValidationEnded():
                 self._note(message)
                 yield message
 
-    def _note(self, message: Ready | RunBegan | Told | Validated | ValidationEnded) -> None:
+    def _note(self, message: Ready | RunBegan | Configured | Told | Validated | ValidationEnded) -> None:
         match message:
             case Ready():
                 self._ready, self._imported_by = True, None

@@ -172,6 +172,17 @@ class RunBegan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """What a run is about to carry out, for the record. It comes before all that is told of the run."""
+
+    run_id: str
+    config: str | None = None
+    """As `tasker.shown` has it."""
+    commit: str | None = None
+    """As `tasker.commits` tells it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """Something happened in a run."""
 
@@ -215,14 +226,14 @@ class Gone:
     status: int
 
 
-Message = Ready | Validated | ValidationEnded | RunBegan | Told | RunEnded | Refused | Lost | Gone
+Message = Ready | Validated | ValidationEnded | RunBegan | Configured | Told | RunEnded | Refused | Lost | Gone
 
 
 _KINDS: dict[str, type[Any]] = {
     each.__name__: each
     for each in (
         *(Begin, Validate, RunOrder, Stop, Retire, Importing, Broken),
-        *(Ready, Validated, ValidationEnded, RunBegan, RunEnded, Refused),
+        *(Ready, Validated, ValidationEnded, RunBegan, Configured, RunEnded, Refused),
     )
 }
 

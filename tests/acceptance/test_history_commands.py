@@ -152,7 +152,9 @@ def test_what_is_asked_wrongly_is_said(tmp_path: Path, where: str) -> None:
     )
     assert "knows no run, and no pipeline with a run, named 'aa-1 '" in words("logs", "aa-1 ", *place(where))
     assert "'0' is no count" in words("runs", "--limit", "0", *place(where))
-    assert "there is no history in elsewhere; `tasker watch` and `tasker once` keep one" in words("runs", "--state", "elsewhere")
+    assert "there is no history in elsewhere; `tasker watch` and `tasker once` keep one" in words(
+        "runs", "--state", "elsewhere"
+    )
     assert not (tmp_path / "elsewhere").exists()
     assert "a URL is expected" in words("runs", "--history", "a-folder")
     assert "mysql://me:***@there/db is no URL that PostgreSQL knows" in words(

@@ -315,7 +315,7 @@ def test_what_finished_in_any_of_the_runs_before_need_not_run_again(history: His
     history.observe(fact(Event.STEP_SKIPPED, "two", step="a", reason="it succeeded in run one"))
     history.observe(fact(Event.STEP_SUCCEEDED, "two", step="b", attempt=1))
     history.observe(fact(Event.STEP_FAILED, "two", step="c", attempt=1, error="no"))
-    finished = history.finished_steps("two")
+    finished = history.earlier("two").steps
     assert sorted(finished) == ["a", "b"]
     assert (finished["a"].outputs, finished["a"].attempts, finished["a"].task) == ({"n": 1}, 2, "shellscript")
 
@@ -536,8 +536,9 @@ def test_a_run_of_a_command_that_died_is_settled_with_what_its_journal_tells(whe
     with joined(where) as lives, joined(where, "dead", pid=NOBODY) as dead:
         lives.start(once("lives"))
         dead.start(once("dead"))
-        assert [run.id for run in history.settle(NOON + DAY, facts_of)] == ["dead"]
-        assert history.settle(NOON + DAY, facts_of) == []
+        assert history.settle(NOON + DAY, facts_of, ["dead", "lives"]) == ["dead"]
+        assert asked == ["dead"]
+        history.settle(NOON + DAY, facts_of)
     assert asked == ["dead"]
     (run,) = history.found("dead")
     assert (run.status, run.error) == ("interrupted", "interrupted: its process died")
@@ -550,9 +551,20 @@ def test_a_command_of_another_host_is_dead_when_it_gave_no_sign_for_a_minute(pos
     with joined(postgres_url, host="elsewhere") as far, opened(postgres_url) as history:
         far.beat()
         far.start(once())
-        assert history.settle(NOON, lambda _: ()) == []
+        assert history.settle(NOON, lambda _: (), ["once-1"]) == []
         far.beat(NOON)  # long ago
-        assert [run.id for run in history.settle(NOON, lambda _: ())] == ["once-1"]
+        assert history.settle(NOON, lambda _: (), ["once-1"]) == ["once-1"]
+
+
+def test_a_run_that_only_its_journal_tells_of_is_taken_in_as_a_commands(history: History) -> None:
+    journals = {"told": [*whole_run("told")], "begun": [*whole_run("begun")][:2], "empty": []}
+    assert history.settle(NOON + DAY, journals.__getitem__, [*journals]) == [*journals]
+    assert {run.id: (run.status, run.foreground) for run in history.runs()} == {
+        "told": ("succeeded", True),
+        "begun": ("interrupted", True),
+    }
+    assert history.slots() == []
+    assert history.orphans(NOON) == []
 
 
 def test_a_person_may_go_on_with_a_run_again_and_again(where: str, history: History) -> None:
@@ -591,8 +603,9 @@ def test_commands_that_begin_a_history_at_once_share_it(where: str) -> None:
 
 def test_a_daemons_run_keeps_what_it_runs_and_so_does_one_that_resumes_it(history: History) -> None:
     history.claim([claim("one")])
-    history.begin("one", 1, 1, NOON, config='{"name": "crm"}')
-    history.observe(fact(Event.RUN_STARTED, "one", slot=NOON.isoformat(), workspace="/w/one", commit="abc"))
+    history.begin("one", 1, 1, NOON)
+    history.configured("one", '{"name": "crm"}', "abc")
+    history.observe(fact(Event.RUN_STARTED, "one", slot=NOON.isoformat(), workspace="/w/one"))
     history.observe(fact(Event.STEP_SUCCEEDED, "one", step="scan", attempt=1, fingerprint="f00"))
     history.end("one", RunStatus.INTERRUPTED, None, NOON)
     two = history.resume("one", "two", NOON)
@@ -600,7 +613,7 @@ def test_a_daemons_run_keeps_what_it_runs_and_so_does_one_that_resumes_it(histor
     assert two.config_id is not None
     assert history.config(two.config_id) == '{"name": "crm"}'
     assert (two.workspace, two.git_commit) == ("/w/one", "abc")
-    assert history.finished_steps("two")["scan"].fingerprint == "f00"
+    assert history.earlier("two").steps["scan"].fingerprint == "f00"
 
 
 def test_how_a_step_did_when_it_ran_last_counts(history: History) -> None:
@@ -612,7 +625,7 @@ def test_how_a_step_did_when_it_ran_last_counts(history: History) -> None:
     history.observe(fact(Event.STEP_FAILED, "two", step="a", attempt=1, error="no"))
     history.observe(fact(Event.STEP_SUCCEEDED, "two", step="b", attempt=1, outputs={"n": 2}))
     history.observe(fact(Event.STEP_SKIPPED, "two", step="c", reason="it succeeded in run one"))
-    finished = history.finished_steps("two")
+    finished = history.earlier("two").steps
     assert {name: step.outputs for name, step in finished.items()} == {"b": {"n": 2}, "c": {"n": 1}}
 
 
@@ -673,7 +686,7 @@ def test_a_history_of_the_first_version_is_brought_up_to_date(where: str, way: C
     with way(where) as history:
         (run,) = history.runs()
         assert (run.id, run.foreground, run.overrides, run.config_id) == ("run-1", False, {}, None)
-        assert history.finished_steps("run-1")["scan"].fingerprint == ""
+        assert history.earlier("run-1").steps["scan"].fingerprint == ""
         history.enrol(daemon())
         assert [each.run.id for each in history.orphans(NOON)] == ["run-1"]
 
@@ -761,9 +774,9 @@ def test_what_is_old_goes_but_for_the_last_run_the_last_success_and_the_last_slo
 
 
 def test_a_configuration_stays_as_long_as_a_run_has_it(history: History) -> None:
-    history.keep_config("of nobody")
     history.claim([claim()])
-    history.begin("run-1", 1, 1, NOON, config="of a run")
+    for config in ("of nobody", "of a run"):
+        history.configured("run-1", config, None)
     (run,) = history.runs()
     assert sum(history.prune(Retention(age=DAY), NOON)) == 1
     assert run.config_id is not None
