@@ -1,12 +1,13 @@
 # What a developer types. `make` alone tells.
 PYTHON ?= python3
+ENGINE ?= podman
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-database test crash check format lock bench build clean
+.PHONY: help setup demo demo-database test test-thorough crash check format lock bench build image clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +26,9 @@ test: setup ## run every test
 	@PYTHONPATH=tests $(BIN)/python -m support.helm
 	@$(BIN)/pytest --numprocesses=2 --dist=worksteal $(ARGS)
 
+test-thorough: export THOROUGH := 1
+test-thorough: test ## run every test, and try four times as much where there is no end to it
+
 crash: setup ## kill the daemon again and again: SECONDS=600, SEED=7
 	@PYTHONPATH=tests $(BIN)/python -m support.crashing $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
@@ -33,18 +37,31 @@ check: setup ## lint, formatting, types and import contracts
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile
 
 format: setup ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
+# The image gets the versions that the tests ran with, of each extra that a task may need.
+EXTRAS := database lineage notify objectstore postgres sftp transform zstd
+COMPILE = $(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --no-header --strip-extras \
+  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
 lock: setup ## pin the newest dependencies that fit, with their hashes
-	@$(BIN)/pip-compile --quiet --upgrade --all-extras --allow-unsafe --generate-hashes --no-header --strip-extras \
-	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	  --output-file=requirements/dev.txt pyproject.toml
+	@$(COMPILE) --upgrade --all-extras --output-file=requirements/dev.txt pyproject.toml
+	@$(COMPILE) --constraint=requirements/dev.txt --no-annotate $(EXTRAS:%=--extra=%) \
+	  --output-file=requirements/image.txt pyproject.toml
+	@$(COMPILE) --constraint=requirements/dev.txt --no-annotate \
+	  --output-file=requirements/build.txt requirements/build.in
 
 bench: setup ## measure; one table of ratios (SCALE=5000: as many runs a minute, for five)
 	@$(BIN)/python -m benchmarks $(SCALE)
+
+image: ## build the container image tasker: EXTRAS="lineage transform", ENGINE=docker, ARGS=--build-arg=BASE=…
+	@$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format=docker) --build-arg=EXTRAS="$(EXTRAS)" \
+	  --build-arg=VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+	  --build-arg=REVISION="$$(git describe --always --dirty --abbrev=40)" --tag=tasker $(ARGS) .
 
 build: setup ## make the wheel and the source archive in dist/
 	@$(BIN)/python -m build --no-isolation

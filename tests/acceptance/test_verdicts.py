@@ -71,18 +71,17 @@ def _verdicts_are_kept(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """A folder that has been found valid, and is known to be."""
+    """A folder that has been found valid."""
     made = Folder(tmp_path)
     assert made.validate() == (0, True, "")
-    assert made.validate() == (0, False, "")
     return made
 
 
-@pytest.mark.parametrize("module", ["tasker.document", "tasker.project", "tasker_tasks_", "structlog", "rich"])
-def test_what_is_known_to_be_valid_is_not_paid_for(module: str, folder: Folder) -> None:
+def test_what_is_known_to_be_valid_is_not_paid_for(folder: Folder) -> None:
     ended = folder.run()
     assert "tasker.verdicts" in ended.stderr
-    assert module not in ended.stderr
+    for module in ("tasker.document", "tasker.project", "tasker_tasks_", "structlog", "rich"):
+        assert module not in ended.stderr
 
 
 def sub(name: str, old: str, new: str) -> Callable[[Folder], None]:

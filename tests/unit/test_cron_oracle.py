@@ -9,6 +9,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
+from support.budget import budget
 from support.debian_cron import Expression, Stretch, around, clock_changes, expressions
 
 from tasker.scheduling.cron import Cron
@@ -21,8 +22,9 @@ ZONES = (
     "Antarctica/Troll",  # two hours
 )
 YEAR = 2026
-BATCHES = 8
-EXPRESSIONS = 2000
+BATCHES = budget(8)
+EXPRESSIONS = 250
+"""Of a batch."""
 
 
 @cache
@@ -50,7 +52,7 @@ def check(expression: Expression, stretch: Stretch, random: Random) -> None:
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_every_slot_of_any_expression_is_that_of_debians_cron(zone: str, batch: int) -> None:
     random = Random(batch)
-    for expression in expressions(batch, EXPRESSIONS // BATCHES):
+    for expression in expressions(batch, EXPRESSIONS):
         for stretch in stretches(zone, timedelta(hours=14), timedelta(minutes=1)):
             check(expression, stretch, random)
 
@@ -58,6 +60,6 @@ def test_every_slot_of_any_expression_is_that_of_debians_cron(zone: str, batch: 
 @pytest.mark.parametrize("zone", ZONES)
 def test_every_slot_with_seconds_follows_the_same_rules(zone: str) -> None:
     random = Random(zone)
-    for expression in expressions(0, 120, has_seconds=True):
+    for expression in expressions(0, budget(120), has_seconds=True):
         for stretch in stretches(zone, timedelta(hours=2, minutes=10), timedelta(seconds=1)):
             check(expression, stretch, random)

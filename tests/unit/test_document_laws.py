@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.budget import budget
 from support.documents import NAME, document, faults, tree
 from support.hocon_writer import Written, realistic, written
 
@@ -18,7 +18,7 @@ from tasker.errors import InvalidFileError
 # A document means what plain evaluation says
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=budget(400), deadline=None)
 @given(st.integers(min_value=0, max_value=2**32))
 def test_includes_substitutions_and_merges_mean_what_plain_evaluation_says(seed: int) -> None:
     example: Written = written(random.Random(seed))
@@ -28,12 +28,11 @@ def test_includes_substitutions_and_merges_mean_what_plain_evaluation_says(seed:
 
 # Other readers agree, where they agree among themselves
 
-DOCUMENTS = 5000
+DOCUMENTS = budget(5000)
 REFUSED_AT_MOST = 0.005
 """The share of documents that both others accept and we may refuse; see docs/reference/hocon.md."""
 
 
-@pytest.mark.timeout(300)
 def test_no_value_differs_from_one_that_two_other_readers_agree_on() -> None:
     zig, o3co = _zig_hocon(), _hocon_parser()
     rng = random.Random(20261122)
@@ -127,7 +126,7 @@ _PIECES = [sign.encode() for sign in _SIGNS]
 _PIECES += [b"\xff", b"\xed\xa0\x80", b'include "part1.conf"', b"${k1}", b"k1 = ${k1}", b"k1 { a = ${k1} }"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=budget(300), deadline=None)
 @given(st.text(alphabet="ab{}[]\"$?=:+,.#/\\\n 1u-\t'*é", max_size=60))
 def test_any_text_is_a_document_or_has_faults(text: str) -> None:
     found = _answer(document, text, InvalidFileError)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.budget import budget
 from support.reloads import CODE, ROOT, Disk, FakeGeneration, names, snapshot
 
 from tasker.daemon.reloading import exchanged
@@ -516,4 +517,4 @@ class Reloads(RuleBasedStateMachine):
 
 
 TestReloads = Reloads.TestCase
-TestReloads.settings = settings(max_examples=150, stateful_step_count=25)
+TestReloads.settings = settings(max_examples=budget(150), stateful_step_count=25)
