@@ -13,8 +13,8 @@ class Limits:
     """Bytes in one file: what a Kubernetes ConfigMap can hold."""
     total_size: int = 4 << 20
     """Bytes in a file and everything it includes."""
-    files: int = 100
-    """Files that one document may be made of."""
+    files: int = 1_100
+    """Files that one document may be made of: one for each of the entries that `for_each` may have, and some more."""
     include_depth: int = 20
     """Files that include one the next; each takes a few frames of the stack."""
     nesting: int = 64
