@@ -58,6 +58,8 @@ class DueRun:
     configured: Configured | None = None
     """What it carries out."""
     interrupted: bool = False
+    cancelled: bool = False
+    """Whether somebody wanted it to end; then nothing goes on with it."""
 
 
 class Dispatch:
@@ -200,7 +202,7 @@ class Dispatch:
             self._empty(old.id)
             snapshot = snapshot if recovered.earlier is not None else None
             run = DueRun(old.id, slot, old.revision, snapshot, old.resumption, recovered.earlier)
-            self._take_up(run, replaced=recovered.replaced)
+            self._take_up(run, replaced=recovered.replaced, cancelled_by=old.cancel_by)
         elif (new := recovered.next) is not None:
             self._take_up(DueRun(new.id, slot, old.revision, snapshot, new.resumption, recovered.earlier))
 
@@ -209,10 +211,12 @@ class Dispatch:
         if (workspace := self._workspace(run_id)) is not None:
             remove(workspace)
 
-    def _take_up(self, run: DueRun, *, replaced: bool = False) -> None:
+    def _take_up(self, run: DueRun, *, replaced: bool = False, cancelled_by: str | None = None) -> None:
         """Have a run that is claimed start when its turn comes."""
         self._add(run)
-        if replaced:
+        if cancelled_by is not None:
+            self._settle(run.slot, Outcome.SKIPPED, f"cancelled by {cancelled_by}")
+        elif replaced:
             self._settle(run.slot, Outcome.SUPERSEDED, "a later slot has taken its place")
         elif self._scheduler.is_scheduled(run.slot.pipeline):
             begun = run.earlier is not None
@@ -253,14 +257,14 @@ class Dispatch:
         if told.error is not None:
             run.interrupted = bool(self._stopping) or lost
             self._announce_end(run, told.error)
-        if run.interrupted and self._stopping:
+        if run.interrupted and self._stopping and not run.cancelled:
             self._leave_to_the_next(run)
         at, status = self._clock.now(), RunStatus.INTERRUPTED if run.interrupted else RunStatus.FAILED
         self._recorder.submit(
             lambda history: history.end(run.id, status, _UNTOLD, at), lambda _: self._forget_journal(run.id)
         )
         self._let_go(run)
-        if run.interrupted and lost and not self._stopping:
+        if run.interrupted and lost and not (self._stopping or run.cancelled):
             self.adopt([Left(run.id, run.slot.pipeline, told=True)])
             self.take_up([run.slot.pipeline])
 
@@ -273,6 +277,24 @@ class Dispatch:
             self._announce(config_invalid(fault, now, run_id_=run.id))
         self._settle(run.slot, Outcome.REFUSED, reason)
         self._let_go(run)
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether there is a run that has not ended, waiting or running."""
+        return bool(self._runs)
+
+    def cancel(self, run_id: str, reason: str) -> None:
+        """Somebody wants a run to end: where it has not begun, it never does."""
+        run = self._runs.get(run_id)
+        if run is None or run.cancelled:
+            return
+        if run.generation is not None:
+            run.cancelled = True
+            self._stop(run, reason)
+        elif run in self._without_code:
+            self._withdraw(run, Outcome.SKIPPED, reason)
+        else:
+            self.carry_out(self._scheduler.cancel(run.slot, reason, self._clock.now()))
 
     # The end
 
@@ -398,11 +420,15 @@ class Dispatch:
 
     def _replace(self, run: DueRun, reason: str) -> None:
         """Stop a run that a later slot takes the place of; where it still waits for a launcher, it never starts."""
-        if run not in self._without_code:
+        if run in self._without_code:
+            self._withdraw(run, Outcome.SUPERSEDED, reason)
+        else:
             self._stop(run, reason)
-            return
+
+    def _withdraw(self, run: DueRun, outcome: Outcome, reason: str) -> None:
+        """A run that waits for a launcher is not to start."""
         self._without_code.remove(run)
-        self._settle(run.slot, Outcome.SUPERSEDED, reason)
+        self._settle(run.slot, outcome, reason)
         self._let_go(run)
 
     def _stop(self, run: DueRun, reason: str) -> None:

@@ -19,10 +19,20 @@ from typing import TYPE_CHECKING, Any
 from tasker import history, linux
 from tasker.allowance import allowance
 from tasker.clock import Clock
+from tasker.daemon.cancellation import Cancellation
 from tasker.daemon.deployment import Deployment
 from tasker.daemon.dispatch import Dispatch
 from tasker.daemon.inbox import Inbox
-from tasker.daemon.recovery import MARK, PLACE, Left, end_leftovers, end_leftovers_of, remembered
+from tasker.daemon.recovery import (
+    JOURNALS,
+    MARK,
+    PLACE,
+    Left,
+    clear_away,
+    end_leftovers,
+    end_leftovers_of,
+    remembered,
+)
 from tasker.daemon.reloading import Reloading
 from tasker.errors import TaskerError
 from tasker.facts import Event, Fact, Level
@@ -124,7 +134,7 @@ class Daemon:
         self._inbox: Inbox[object] = Inbox()
         self._selector = selectors.DefaultSelector()
         self._place = watching.state.absolute()
-        self._journals = self._place / "journals"
+        self._journals = self._place / JOURNALS
         self._workspaces = None if settings.keep_workspace else settings.workspaces.absolute()
         self._recorder = Recorder(watching.history, self._me, self._inbox.post, retention=watching.retention)
         self._alarm = Alarm(partial(self._inbox.post, None))
@@ -140,6 +150,7 @@ class Daemon:
             self._journals,
             self._workspaces,
         )
+        self._cancellation = Cancellation(self._recorder, self._dispatch)
         self._deployment = Deployment(
             self._scheduler, self._dispatch, self._alarm, self._recorder, self._announce, self._clock, metrics
         )
@@ -272,7 +283,7 @@ class Daemon:
                 item()
             case history.HistoryOpened():
                 at = self._clock.now()
-                self._recorder.submit(lambda history: remembered(history, self._journals, at), self._remember)
+                self._recorder.submit(lambda history: remembered(history, self._place, at), self._remember)
             case history.HistoryTroubled():
                 self._hangs = False  # it has answered, and says itself when it is well again
                 self._trouble("history", item.error)
@@ -327,6 +338,7 @@ class Daemon:
         for generation in self._reloading.generations:
             generation.mind()
         self._mind_the_history()
+        self._cancellation.look()
         if now >= self._give_up_at:
             self._give_up()
         if self._opened and not self._recorder.exclusive and now >= self._next_orphans:
@@ -387,6 +399,7 @@ class Daemon:
         self._take_over(memory.orphans)
         self._dispatch.adopt(memory.broken_off)
         self._dispatch.clear_away(memory.over)
+        clear_away((None, journal) for journal in memory.settled)
         self._deployment.remember(memory.pipelines)
         newest_last = sorted(memory.pipelines, key=lambda each: each.record.updated_at)
         self._reloading.remember(each.snapshot for each in newest_last if each.snapshot)

@@ -19,6 +19,7 @@ from tasker.records import from_json
 from tasker.run import Outcome, Status
 from tasker.running.earlier import Earlier
 from tasker.running.workspace import remove
+from tasker.settling import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MARK = "TASKER_DAEMON_ID"
 """The variable by which every process that a daemon has started, directly or not, is known as its own."""
+JOURNALS = "journals"
+"""The folder in a state folder in which runs of daemons have their journals."""
 PLACE = "TASKER_DAEMON_STATE"
 """The variable that tells the state folder of that daemon."""
 DIED = "interrupted: the daemon died"
@@ -143,7 +146,8 @@ def _recovered(history: History, left: Left, plan: Plan) -> Iterator[Recovered]:
 
 def _ended_or_resumed(history: History, run: RunRecord, left: Left, plan: Plan) -> Recovered:
     if run.status is RunStatus.RUNNING:
-        history.end(run.id, RunStatus.INTERRUPTED, DIED, plan.at)
+        error = DIED if run.cancel_at is None else f"interrupted: cancelled by {run.cancel_by}"
+        history.end(run.id, RunStatus.INTERRUPTED, error, plan.at)
         (run,) = history.found(run.id, 1)
     version = plan.versions.get(run.pipeline)
     replaced = version is not None and _is_replaced(history, run, version)
@@ -204,10 +208,12 @@ class Memory:
     """Runs of theirs that were interrupted, in order or not, and of which nobody has said what is to come of them."""
     over: Sequence[str]
     """The ids of other runs that have ended, and whose journals are still there."""
+    settled: Sequence[Path]
+    """The journals of commands' runs that are over, too."""
 
 
-def remembered(history: History, journals: Path, at: datetime) -> Memory:
-    """What is known of the daemons before this one, whose runs become this one's."""
+def remembered(history: History, state: Path, at: datetime) -> Memory:
+    """What is known of the daemons before this one, whose runs become this one's; theirs is the same state folder."""
     decided, records = history.last_slots(), history.pipelines()
     snapshots = {each: _snapshot(history, each) for each in {record.snapshot_id for record in records}}
     known = [
@@ -221,8 +227,8 @@ def remembered(history: History, journals: Path, at: datetime) -> Memory:
         for record in records
     ]
     orphans = history.orphans(at)
-    broken_off, over = _journalled(history, journals)
-    return Memory(known, orphans, broken_off, over)
+    broken_off, over = _journalled(history, state / JOURNALS)
+    return Memory(known, orphans, broken_off, over, settle(history, state / journal.FOREGROUND, at))
 
 
 def _journalled(history: History, journals: Path) -> tuple[list[Left], list[str]]:
@@ -244,13 +250,13 @@ def _journalled(history: History, journals: Path) -> tuple[list[Left], list[str]
 
 
 def _succeeded_at(history: History, pipeline: str) -> datetime | None:
-    runs = history.runs(pipeline, statuses=[RunStatus.SUCCEEDED], limit=1)
+    runs = history.runs(pipeline, statuses=[RunStatus.SUCCEEDED], limit=1, foreground=False)
     return runs[0].ended_at if runs else None
 
 
 def _last_run(history: History, pipeline: str) -> Status | None:
     ended = [status for status in RunStatus if status not in ACTIVE]
-    runs = history.runs(pipeline, statuses=ended, limit=1)
+    runs = history.runs(pipeline, statuses=ended, limit=1, foreground=False)
     return Status(runs[0].status) if runs else None
 
 

@@ -194,7 +194,8 @@ class History:
     ) -> RunRecord | None:
         """A new waiting run that goes on with one that has ended, for the same slot.
 
-        `None` where there is no such run, or it has been resumed already. `resumption` of the answer counts.
+        `None` where there is no such run, it was to be cancelled, or it has been resumed already. `resumption` of the
+        answer counts.
         Revision and snapshot are those of the old run where none are given.
         """
         new = RunRecord(
@@ -273,7 +274,9 @@ class History:
             unknown = [run_id for run_id in left if runs.one(self._database, run_id) is None]
             for run_id in [*unknown, *(run.id for run in runs.abandoned(self._database))]:
                 log.replay(self._database, nobody, facts_of(run_id))
-                runs.end(self._database, run_id, RunStatus.INTERRUPTED, _DIED, now)
+                run = runs.one(self._database, run_id)
+                error = f"interrupted: cancelled by {run.cancel_by}" if run and run.cancel_at else _DIED
+                runs.end(self._database, run_id, RunStatus.INTERRUPTED, error, now)
             return [run_id for run_id in left if runs.is_over(self._database, run_id)]
 
     def last_run(self, pipeline: str, *, statuses: Sequence[RunStatus] = ()) -> RunRecord | None:

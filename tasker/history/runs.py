@@ -118,9 +118,9 @@ def end(
 
 
 def resume(database: Database, run_id: str, new: RunRecord) -> RunRecord | None:
-    """A new run that goes on with one that has ended; `new` says what is its own."""
+    """A new run that goes on with one that has ended, and that nobody wanted cancelled; `new` says what is its own."""
     old = one(database, run_id)
-    if old is None or old.ended_at is None:
+    if old is None or old.ended_at is None or old.cancel_at is not None:
         return None
     record = replace(
         new,

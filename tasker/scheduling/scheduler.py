@@ -229,6 +229,16 @@ class Scheduler:
         self._forget(slot.pipeline, line)
         return decisions + self._launch(now)
 
+    def cancel(self, slot: Slot, reason: str, now: datetime) -> list[Decision]:
+        """Nobody wants the run of a slot any more, which is claimed and waits; what has started goes on."""
+        line = self._lines.get(slot.pipeline)
+        waiting = line.waiting.get(slot) if line else None
+        if line is None or waiting is None or not waiting.claimed:
+            return []
+        decisions: list[Decision] = [self._settle(waiting, Outcome.SKIPPED, reason)]
+        self._forget(slot.pipeline, line)
+        return decisions + self._launch(now)
+
     def ended(self, slot: Slot, now: datetime) -> list[Decision]:
         """The run of a slot has ended, or could not begin."""
         line = self._lines.get(slot.pipeline)

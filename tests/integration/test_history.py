@@ -653,6 +653,7 @@ def test_whoever_has_a_run_sees_that_it_is_to_be_cancelled(where: str, history: 
     assert history.to_cancel() == {"two": "ben"}
     history.cancel("one", "late", NOON + DAY)
     assert history.found("one")[0].cancel_by == "ann"
+    assert history.resume("one", "more", NOON) is None
 
 
 # The schema

@@ -224,7 +224,7 @@ def test_a_run_that_was_interrupted_in_order_is_resumed_if_its_daemon_died_befor
     history.leave()
     history.enrol(daemon())
 
-    memory = remembered(history, state / "journals", LATER)
+    memory = remembered(history, state, LATER)
 
     assert memory.broken_off == [Left("run-2", "crm", told=True)]
     assert memory.over == ["run-3"]
@@ -239,7 +239,7 @@ def test_what_living_daemons_are_at_is_theirs(state: Path, postgres_url: str) ->
         for each in told:
             other.observe(each)
 
-        assert remembered(history, state / "journals", LATER).broken_off == []
+        assert remembered(history, state, LATER).broken_off == []
 
 
 def test_processes_of_any_earlier_daemon_of_the_state_folder_are_ended(state: Path) -> None:
@@ -272,7 +272,7 @@ def test_processes_that_come_faster_than_they_are_ended_do_not_keep_a_daemon_fro
 
     began = time.monotonic()
     assert end_all(one_more, patience_s=0.2) == len(started)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert [each.wait() for each in started] == [-signal.SIGKILL] * len(started)
 
 
@@ -295,8 +295,37 @@ def test_a_run_that_only_its_journal_knows_is_taken_up_in_a_new_history(history:
     write_journal(state, *list(whole_run("run-9"))[:-1], run_id="run-9")
     (state / "journals" / "torn.jsonl").write_text('{"event": "run.sta')
 
-    memory = remembered(history, state / "journals", LATER)
+    memory = remembered(history, state, LATER)
 
     assert memory.broken_off == [Left("run-9", "crm")]
     assert recovered(history, state, run_id="run-9").next is not None
     assert [each.outcome for each in history.slots(outcomes=[Outcome.RAN])] == [Outcome.RAN]
+
+
+def test_a_run_that_was_to_be_cancelled_is_not_resumed(history: History, state: Path) -> None:
+    begin(history)
+    history.cancel("run-1", "ann", NOON)
+
+    found = recovered(history, state)
+
+    assert found.next is None
+    assert found.run.error == "interrupted: cancelled by ann"
+
+
+def test_a_run_of_a_command_that_died_is_settled_when_a_daemon_starts(history: History, state: Path) -> None:
+    with History.join(state) as command:
+        command.enrol(replace(daemon("once", pid=2**22 + 1), foreground=True))
+        run = RunRecord(
+            id="once-1", pipeline="crm", slot=NOON, revision="r1", status=RunStatus.RUNNING, daemon="", claimed_at=NOON
+        )
+        command.start(run)
+    path = state / "foreground" / "once-1.jsonl"
+    path.parent.mkdir()
+    path.write_text("".join(json.dumps(each.to_json()) + "\n" for each in list(whole_run("once-1"))[:-1]))
+
+    memory = remembered(history, state, LATER)
+
+    assert memory.settled == [path]
+    assert [orphan.run.id for orphan in memory.orphans] == []
+    assert history.found("once-1")[0].status is RunStatus.INTERRUPTED
+    assert [step.outputs for step in history.step_runs("once-1")] == [{"file": "a.json"}]

@@ -568,3 +568,26 @@ def test_thousands_of_pipelines_cost_a_busy_minute_little() -> None:
     assert len(decisions) == MANY
     assert put_in < 2  # 0.4 s on a slow machine
     assert ticked_in < 0.5  # 0.13 s there
+
+
+def test_a_slot_that_waits_can_be_cancelled_and_the_next_takes_its_turn() -> None:
+    scheduler = put(schedule(overlap=Overlap.QUEUE))
+    assert Start(slot(1)) in live(scheduler, 1)
+    live(scheduler, 2)
+    live(scheduler, 3)
+
+    assert scheduler.cancel(slot(2), "cancelled by ann", at(3)) == [
+        Settle(slot(2), Outcome.SKIPPED, "cancelled by ann")
+    ]
+    assert scheduler.ended(slot(1), at(3)) == [Start(slot(3))]
+    assert scheduler.waiting == 0
+
+
+def test_what_has_started_or_is_not_known_is_not_cancelled_as_one_that_waits() -> None:
+    scheduler = put(schedule())
+    live(scheduler, 1)
+
+    assert scheduler.cancel(slot(1), "cancelled by ann", at(1)) == []
+    assert scheduler.cancel(slot(9), "cancelled by ann", at(1)) == []
+    assert scheduler.cancel(slot(1, "gone"), "cancelled by ann", at(1)) == []
+    assert scheduler.running == 1
