@@ -41,6 +41,7 @@ class Event(StrEnum):
     DAEMON_TROUBLED = "daemon.troubled"
     DAEMON_RECOVERED = "daemon.recovered"
     CLOCK_STEPPED = "clock.stepped"
+    HISTORY_UNAVAILABLE = "history.unavailable"
 
 
 class Level(StrEnum):

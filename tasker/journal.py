@@ -104,6 +104,8 @@ class Reader:
         """Bytes of whole lines that have been read."""
         self.left_out = 0
         """Lines that are not in the journal, as it says at its end."""
+        self.at_end = False
+        """Whether all that was there has been read."""
 
     def read(self) -> list[Fact]:
         """The facts that have come since, up to a mebibyte of them or one line."""
@@ -114,7 +116,9 @@ class Reader:
                 if len(data) == _AT_ONCE:
                     data += file.readline()
         except OSError:
+            self.at_end = True
             return []
+        self.at_end = len(data) < _AT_ONCE
         whole = data[: data.rfind(b"\n") + 1]
         self._read += len(whole)
         lines = whole.split(b"\n")

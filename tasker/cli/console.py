@@ -58,6 +58,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     Event.DAEMON_TROUBLED: ("red", "trouble with the {what}{why}"),
     Event.DAEMON_RECOVERED: ("green", "the {what} works again"),
     Event.CLOCK_STEPPED: ("", "the clock was set by {by_s} s"),
+    Event.HISTORY_UNAVAILABLE: ("", "the history does not have this{why}"),
 }
 """The colour and the words of each event; those of errors and warnings have the colour of these."""
 
@@ -107,6 +108,11 @@ def _words(fact: Fact) -> tuple[str, str]:
     """The colour and the words of a fact; what is none of the events is a task's own words."""
     colour, phrase = _PHRASES.get(fact.event, ("", "{event}{listed}"))
     return _LEVEL_COLOURS.get(fact.level, colour), phrase.format_map(_Said(fact))
+
+
+def said(fact: Fact) -> str:
+    """The words of a fact, on one line."""
+    return _cut(_words(fact)[1])
 
 
 class _Said:

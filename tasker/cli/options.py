@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     import argparse
 
     from tasker.discovery import Catalogue
+    from tasker.foreground.recording import Place
     from tasker.project import Project
     from tasker.settings import Settings
 
 _LOOPBACK = "127.0.0.1"
 DEFAULT_STATE = ".tasker"
 """The folder in which the daemon keeps what it has to know again."""
+NO_HISTORY = "none"
+"""What `--history` says where nothing is to be kept."""
 _SWITCH = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off", ""), False),
@@ -108,6 +111,13 @@ def _add_pairs(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
     parser.add_argument(flag, metavar="K=V", action="append", default=_words_of(variable), help=words)
 
 
+def add_words(parser: argparse.ArgumentParser, flag: str, *, metavar: str, help: str) -> None:  # noqa: A002 - as above
+    """Add an option that may be given again and again, and whose variable holds several words."""
+    variable = f"TASKER_{flag[2:].upper().replace('-', '_')}"
+    default = _words_of(variable)
+    parser.add_argument(flag, metavar=metavar, action="append", default=default, help=f"{help} [{variable}]")
+
+
 def _words_of(variable: str) -> list[str]:
     """The words of an environment variable, quoted as in a shell; raises `UsageError`."""
     try:
@@ -156,8 +166,8 @@ def address(text: str) -> tuple[str, int] | None:
     return host.strip("[]") or _LOOPBACK, int(port)
 
 
-def add_history(parser: argparse.ArgumentParser) -> None:
-    """Add what says where the history is."""
+def add_history(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """Add what says where the history is, or with `optional` that there is to be none."""
     add(
         parser,
         "--state",
@@ -165,7 +175,8 @@ def add_history(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_STATE,
         help=f"the folder of the history; default: {DEFAULT_STATE}",
     )
-    add(parser, "--history", metavar="URL", help="a PostgreSQL server that keeps it: postgresql://USER@HOST/DATABASE")
+    words = "a PostgreSQL server that keeps it: postgresql://USER@HOST/DATABASE"
+    add(parser, "--history", metavar="URL", help=f"{words}; {NO_HISTORY}: keep nothing" if optional else words)
 
 
 def history(arguments: argparse.Namespace) -> str | Path:
@@ -179,6 +190,15 @@ def history(arguments: argparse.Namespace) -> str | Path:
         message = "--history: a URL is expected, postgresql://USER@HOST/DATABASE; --state names a folder"
         raise UsageError(message)
     return str(arguments.history)
+
+
+def place(arguments: argparse.Namespace) -> Place | None:
+    """Where a command in the foreground keeps its runs; `None` where it is to keep nothing."""
+    if arguments.history == NO_HISTORY:
+        return None
+    from tasker.foreground.recording import Place  # noqa: PLC0415 - as above
+
+    return Place.of(history(arguments), Path(arguments.state))
 
 
 def count(text: str) -> int:

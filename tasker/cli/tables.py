@@ -116,6 +116,22 @@ def print_outcomes(slots: Sequence[dict[str, Any]]) -> None:
     _console().print(table)
 
 
+def results(runs: Sequence[dict[str, str]]) -> Table:
+    """A row for each run that a command has carried out, with what it came to."""
+    table = _table("pipeline", "status", "took", "failed step", "error")
+    for run in runs:
+        table.add_row(
+            visible(run["pipeline"]),
+            Text(run["status"], _STATUS_COLOURS.get(run["status"], "dim")),
+            run.get("took", ""),
+            visible(run.get("step", "")),
+            Text(visible(run.get("error", "")), "dim"),
+        )
+    for column in table.columns[:3]:
+        column.no_wrap = True
+    return table
+
+
 def _telling(ids: Sequence[str]) -> int:
     """How many characters tell the ids apart, so that `tasker logs` knows which one is meant."""
     ordered = sorted(set(ids))

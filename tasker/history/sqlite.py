@@ -85,6 +85,8 @@ class SqliteDatabase:
 
     text = "TEXT"
     exclusive = True
+    _synchronous = "FULL"
+    """Whether each transaction is to outlast a loss of power, or only to leave a sound file behind: NORMAL."""
 
     def __init__(self, folder: Path, lock: FolderLock | None = None) -> None:
         """Open it to write, under a lock of the folder that outlasts it, or else under one of its own.
@@ -114,7 +116,7 @@ class SqliteDatabase:
         for pragma in (
             "auto_vacuum = INCREMENTAL",
             "journal_mode = WAL",
-            "synchronous = FULL",
+            f"synchronous = {self._synchronous}",
             f"journal_size_limit = {_LOG_LEFT}",
         ):
             self.rows(f"PRAGMA {pragma}")
@@ -203,9 +205,10 @@ class SqliteDatabase:
 
 
 class SqliteGuest(SqliteDatabase):
-    """A connection of a command, which writes beside the daemon that may have the folder."""
+    """A connection of a command, which writes beside the daemon that may have the folder, and claims nothing."""
 
     exclusive = False
+    _synchronous = "NORMAL"
 
     def __init__(self, folder: Path) -> None:
         """Open the file; the folder is made where it is not there."""

@@ -1,0 +1,72 @@
+"""Runs carried out in the foreground, one file after the other, told and kept as a command wants it."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tasker.facts import Event, Fact, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tasker.foreground.manner import Manner
+    from tasker.foreground.planned import Planned
+    from tasker.foreground.recording import Place
+    from tasker.project import Project
+
+
+def carry_out(project: Project, files: Iterable[Sequence[Planned]], manner: Manner) -> int:
+    """Carry out the runs of one file after the other, until a signal stops one; the highest exit status.
+
+    The runs of one file go on together, as many at a time as it says in `max_parallel`. `tasker once` plans them from
+    files as they are, `tasker rerun` from what the history has kept: `Planned` says what is to run, and `Manner` who
+    is told and where it is kept. For a program's own process, in its main thread.
+    """
+    place, highest = _place(manner), 0
+    for runs in files:
+        status, unkept = _carried_out(project, runs, manner, place)
+        if unkept:
+            _tell_unkept(manner, unkept)
+            place = None
+        highest = max(highest, status)
+        if status > 1:
+            break
+    return highest
+
+
+def _carried_out(project: Project, runs: Sequence[Planned], manner: Manner, place: Place | None) -> tuple[int, str]:
+    """The exit status of runs that go on together, and why they are not kept, where they are not."""
+    if len(runs) == 1:
+        from tasker.foreground.single import run_single  # noqa: PLC0415 - either needs what the other does not
+
+        return run_single(project, runs[0], manner, place)
+    from tasker.foreground.several import Several  # noqa: PLC0415 - as above
+    from tasker.running.supervision import stopped_by_signals  # noqa: PLC0415
+
+    with stopped_by_signals() as stop, manner.audience(runs) as observe:
+        several = Several(project.settings, runs, observe, place)
+        status = several.run(stop)
+    return status, several.unkept
+
+
+def _place(manner: Manner) -> Place | None:
+    """Where the runs are kept: nowhere where there can be no journals, which is told."""
+    place = manner.place
+    if place is None:
+        return None
+    try:
+        place.journals.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.journals.mkdir(mode=0o700, exist_ok=True)
+        if not os.access(place.journals, os.W_OK | os.X_OK):
+            raise PermissionError(None, "it may not be written to")
+    except OSError as error:
+        _tell_unkept(manner, f"{place.journals}: {error.strerror}")
+        return None
+    return place
+
+
+def _tell_unkept(manner: Manner, error: str) -> None:
+    details = {"error": error}
+    manner.tell(Fact(event=Event.HISTORY_UNAVAILABLE, at=datetime.now(UTC), level=Level.WARNING, details=details))

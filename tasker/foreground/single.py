@@ -1,0 +1,74 @@
+"""One run, in a process of its own, which this one looks after, while a thread of this one keeps what it tells."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
+
+from tasker import linux
+from tasker.foreground.recording import Recording
+from tasker.journal import Journal
+from tasker.running.process import death
+from tasker.running.stop import exit_status
+from tasker.running.supervision import stopped_by_signals, supervised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tasker.facts import Fact
+    from tasker.foreground.manner import Manner
+    from tasker.foreground.planned import Planned
+    from tasker.foreground.recording import Place
+    from tasker.project import Project
+
+_SIGNALLED = 128
+"""An exit status is so much more than the number of the signal that it stands for."""
+
+
+def run_single(project: Project, planned: Planned, manner: Manner, place: Place | None) -> tuple[int, str]:
+    """Carry out one run, kept in a place; its exit status, and why it is not kept where it is not."""
+    reading, writing = os.pipe()
+    process = 0
+
+    def cancel(_run_id: str, reason: str) -> None:
+        with suppress(OSError):
+            os.write(writing, reason.encode())
+        linux.send(process, signal.SIGTERM)
+
+    recording = Recording(place, cancel) if place is not None else None
+
+    def on_begun(pid: int) -> None:
+        nonlocal process
+        process = pid
+        if recording is not None:
+            recording.begun(planned, pid, planned.commit())
+            recording.start()
+
+    def body() -> int:
+        os.close(writing)
+        return manner.guard(lambda: _run(project, planned, manner, place, reading))
+
+    own = [] if project.settings.keep_workspace else [planned.loaded.occasion.workspace]
+    try:
+        status = supervised(body, own, on_begun=on_begun)
+        if recording is not None:
+            recording.ended(planned.id, death(_SIGNALLED - status if status > _SIGNALLED else status))
+            recording.finish()
+    finally:
+        os.close(reading)
+        os.close(writing)
+    return status, recording.error if recording is not None else ""
+
+
+def _run(project: Project, planned: Planned, manner: Manner, place: Place | None, reasons: int) -> int:
+    """Carry it out in this process, which is its own."""
+    with ExitStack() as around:
+        stop = around.enter_context(stopped_by_signals(reasons))
+        observers: list[Callable[[Fact], None]] = [around.enter_context(manner.audience([planned]))]
+        if place is not None:
+            with suppress(OSError):  # the disk may be full: the run matters more than its record
+                # First: what is told has been written.
+                observers.insert(0, around.enter_context(Journal(place.journal(planned.id), whole=True)).write)
+        return exit_status(project.run(planned.loaded, observers=observers, stop=stop), stop)
