@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from tasker.document.values import Object, Value
 
@@ -55,6 +56,14 @@ class Resume(StrEnum):
     NEVER = "never"
 
 
+class Keep(StrEnum):
+    """Of which runs the workspace is kept when they have ended."""
+
+    FAILURE = "failure"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class Phase(StrEnum):
     """A list of steps in the file, and the part of a run in which they are done; all but `tasks` are hooks."""
 
@@ -75,6 +84,26 @@ class Schedule:
     deadline: timedelta | None = None
     """How late a slot may start; later, it is missed."""
     jitter: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """Whether the workspace of a run is kept when it has ended, and for how long."""
+
+    keep: Keep = Keep.FAILURE
+    for_: timedelta | None = timedelta(days=7)
+    """`None` for ever."""
+
+    def keeps(self, *, bad: bool) -> bool:
+        """Whether that of a run is kept that has ended well or badly."""
+        return self.keep is Keep.ALWAYS or (bad and self.keep is Keep.FAILURE)
+
+    def until(self, now: datetime) -> datetime | None:
+        """When what is kept from now on may go; `None` for never."""
+        try:
+            return now + self.for_ if self.for_ is not None else None
+        except OverflowError:
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +176,8 @@ class Pipeline:
     timeout: timedelta | None = None
     max_parallel: int = DEFAULT_MAX_PARALLEL
     resume: Resume = Resume.AUTO
+    workspace: Keeping = Keeping()
+    """What becomes of the workspaces of its runs."""
     secrets: frozenset[str] = frozenset()
     """Values that may appear in no log, page or history."""
     file: str = ""

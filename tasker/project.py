@@ -19,7 +19,7 @@ from tasker.faults import Fault, Place, Severity
 from tasker.folder import ConfFolder
 from tasker.garbage import collection_paused
 from tasker.nearest import nearest
-from tasker.pipeline import base_name, instance_name
+from tasker.pipeline import Keep, Keeping, base_name, instance_name
 from tasker.registry import registry
 from tasker.run import new_run_id
 from tasker.running.runner import Occasion, Runner
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tasker.run import Run
     from tasker.running.earlier import Earlier
     from tasker.running.stop import StopRequest
+    from tasker.running.workspace import Workspace
     from tasker.settings import Settings
     from tasker.task import Task
     from tasker.variables import Variables
@@ -77,6 +78,23 @@ class LoadedFile:
     """In the order of the entries; each with its pipeline where no fault is an error."""
     faults: tuple[Fault, ...] = ()
     """What is wrong with any of them, each fault once."""
+
+    def only(self, instance: str) -> LoadedFile:
+        """The file with that one instance alone; a fault where a valid file has none of this key."""
+        if not self.is_valid:
+            return self
+        keys = [each.instance for each in self.loaded if each.instance is not None]
+        try:
+            check_instance(instance, keys or None, Place(str(self.path), line=0))
+        except InvalidFileError as error:
+            unknown = replace(self.loaded[0], pipeline=None, faults=tuple(error.faults))
+            return replace(self, loaded=(unknown,), faults=unknown.faults)
+        return replace(self, loaded=tuple(each for each in self.loaded if each.instance == instance))
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether all pipelines of the file may run."""
+        return all(each.pipeline is not None for each in self.loaded)
 
     @property
     def name(self) -> str:
@@ -127,12 +145,12 @@ class Project:
         loaded = Loaded(path=path, occasion=occasion, instance=instance)
         try:
             template, entries = self._read(path, folder, occasion, overrides or {})
-            check_instance(instance, entries, Place(str(path), line=0))
+            check_instance(instance, entries.keys if entries is not None else None, Place(str(path), line=0))
             loaded = self._resolved(loaded, template)
         except InvalidFileError as error:
             return replace(loaded, faults=tuple(error.faults))
         found = self._validated(loaded, now, alone=instance is not None)
-        return found if instance is None else replace(found, faults=of_instances({instance: found.faults}))
+        return found if entries is None else replace(found, faults=of_instances({instance: found.faults}, entries))
 
     def load_file(
         self, path: Path, overrides: Mapping[str, str] | None = None, *, folder: Folder | None = None
@@ -165,14 +183,14 @@ class Project:
                 loaded[number] = self._resolved(each, template)
             except InvalidFileError as error:
                 told[each.instance] = tuple(error.faults)
-                return loaded, of_instances(told)
+                return loaded, of_instances(told, entries)
         check_size([each.document for each in loaded if each.document is not None], entries)
         for number, each in enumerate(loaded):
             loaded[number] = self._validated(each, now)
             told[each.instance] = loaded[number].faults
             if sum(map(len, told.values())) >= MOST_FAULTS:
                 break
-        return loaded, of_instances(told)
+        return loaded, of_instances(told, entries)
 
     def run(
         self,
@@ -188,10 +206,16 @@ class Project:
         """
         if loaded.pipeline is None:
             raise InvalidFileError(loaded.faults)
-        with workspace(loaded.occasion.workspace, keep=self.settings.keep_workspace):
-            return Runner(
-                loaded.pipeline,
-                loaded.occasion,
+        pipeline, occasion = loaded.pipeline, loaded.occasion
+        if self.settings.keep_workspace:
+            pipeline = replace(pipeline, workspace=Keeping(keep=Keep.ALWAYS, for_=None))
+        keeping, now = pipeline.workspace, self._clock.now
+        with workspace(
+            occasion.workspace, run_id=occasion.run_id, pipeline=pipeline.name, kept_until=keeping.until(now())
+        ) as held:
+            run = Runner(
+                pipeline,
+                replace(occasion, files_lost=_files_lost(held, occasion.earlier, pipeline)),
                 tasks=registry,
                 observers=observers,
                 stop=stop,
@@ -199,11 +223,16 @@ class Project:
                 grace_s=self.settings.grace_s,
                 code=code,
             ).run()
+            held.removed = not keeping.keeps(bad=run.status.is_bad)
+            held.kept_until = keeping.until(now())
+        return run
 
     def occasion(self, run_id: str, slot: datetime, *, earlier: Earlier | None = None, **more: Any) -> Occasion:
         """The occasion of a run, with the workspace that the settings give it, or that of the run that it resumes."""
-        name = run_id if earlier is None else earlier.run_id
-        workspace = earlier.workspace if earlier and earlier.workspace else self.settings.workspaces / name
+        workspace = self.settings.workspaces / (run_id if earlier is None else earlier.run_id)
+        if earlier is not None and earlier.workspace is not None:
+            there = os.path.lexists(earlier.workspace)
+            workspace = earlier.workspace if there else self.settings.workspaces / earlier.workspace.name
         return Occasion(run_id=run_id, slot=slot, workspace=workspace.absolute(), earlier=earlier, **more)
 
     def _variables(self, path: Path, occasion: Occasion, instance: str | None = None) -> Variables:
@@ -253,7 +282,7 @@ class Project:
         )
         entries = template.entries(variables)
         if entries is not None:
-            check_entries(entries, template.faults)
+            check_entries(entries)
         return template, entries
 
     def _resolved(self, loaded: Loaded, template: Template) -> Loaded:
@@ -295,6 +324,17 @@ class Project:
         ]
         if faults:
             raise InvalidFileError(faults)
+
+
+def _files_lost(held: Workspace, earlier: Earlier | None, pipeline: Pipeline) -> bool:
+    """Whether nothing is left of what an earlier run had in its workspace.
+
+    A step may have emptied it, and the steps after it know that. A hook may have, too, and they do not.
+    """
+    if earlier is None:
+        return False
+    hooks = {step.id for steps in pipeline.hooks.values() for step in steps}
+    return held.made or (held.empty and not hooks.isdisjoint(earlier.ran_in))
 
 
 def _local_time(slot: datetime, schedule: Schedule | None) -> datetime:

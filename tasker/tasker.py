@@ -56,8 +56,7 @@ class Tasker:
         """
         loaded = self._project.load(self.path)
         _valid(loaded)
-        own = () if self._project.settings.keep_workspace else (loaded.occasion.workspace,)
-        status, signals = forked(lambda: supervised(lambda: self._run(loaded), own))
+        status, signals = forked(lambda: supervised(lambda: self._run(loaded)))
         for signum in signals:
             signal.raise_signal(signum)
         return status == 0

@@ -17,7 +17,6 @@ from tasker.launching.snapshot import Snapshot
 from tasker.pipeline import Catchup, Overlap, Resume
 from tasker.records import from_json
 from tasker.run import Outcome, Status
-from tasker.running.earlier import Earlier
 from tasker.running.workspace import remove
 from tasker.settling import settle
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from tasker.history import History, Orphan, PipelineRecord, RunRecord
     from tasker.launching.versions import Version
+    from tasker.running.earlier import Earlier
 
 MARK = "TASKER_DAEMON_ID"
 """The variable by which every process that a daemon has started, directly or not, is known as its own."""
@@ -167,7 +167,7 @@ def _ended_or_resumed(history: History, run: RunRecord, left: Left, plan: Plan) 
 
 def _earlier(history: History, run: RunRecord) -> Earlier | None:
     begun = run.id if run.status is not RunStatus.WAITING else run.resumed_from
-    return Earlier(run_id=begun, steps=history.finished_steps(begun)) if begun is not None else None
+    return history.earlier(begun) if begun is not None else None
 
 
 def _is_replaced(history: History, run: RunRecord, version: Version) -> bool:

@@ -1,10 +1,11 @@
-"""Which files of a task folder hold a task's code: its module, and the neighbours that this imports."""
+"""Which files of a task folder hold a task's code, with a digest: its module, and the neighbours that this imports."""
 
 from __future__ import annotations
 
 import ast
 import sys
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,24 @@ def code_files(task: type[Task]) -> tuple[str, ...]:
     if not file or not is_of_folder(task.__module__):
         return ()
     return _files_of(file)
+
+
+def code_digest(task: type[Task]) -> str:
+    """A digest of a task's code as it is when this is first asked for; empty where it cannot be read.
+
+    Of a task that comes from no task folder, its own module is the code.
+    """
+    own = getattr(sys.modules.get(task.__module__), "__file__", None)
+    return _digest_of(code_files(task) or ((own,) if own else ()))
+
+
+@cache
+def _digest_of(files: tuple[str, ...]) -> str:
+    try:
+        texts = [Path(file).read_bytes() for file in files]
+    except OSError:
+        return ""
+    return sha256(b"".join(sha256(text).digest() for text in texts)).hexdigest() if texts else ""
 
 
 @cache

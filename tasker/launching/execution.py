@@ -17,6 +17,7 @@ from tasker.clock import Clock
 from tasker.commits import commit_of
 from tasker.errors import TaskerError
 from tasker.journal import Journal
+from tasker.launching.code_files import code_digest
 from tasker.launching.messages import Broken, Configured, Refused, RunBegan, Told
 from tasker.launching.snapshot import SnapshotFolder
 from tasker.running.stop import StopRequest, exit_status
@@ -73,7 +74,7 @@ def _executed(project: Project, order: RunOrder, tell: Callable[[Any], None], st
         if journal is not None:
             # First: what is told has been written.
             observers.insert(0, open_files.enter_context(journal).write)
-        return exit_status(project.run(loaded, observers=observers, stop=stop), stop)
+        return exit_status(project.run(loaded, observers=observers, stop=stop, code=code_digest), stop)
 
 
 def _journal(path: Path, *, whole: bool) -> Journal | None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasker import linux
 from tasker.discovery import Catalogue
-from tasker.launching.code_files import code_files
+from tasker.launching.code_files import code_digest, code_files
 from tasker.launching.examination import Examination
 from tasker.launching.execution import execute
 from tasker.launching.messages import (
@@ -49,7 +49,6 @@ from tasker.running.channel import Receiver, Sender
 from tasker.running.process import Leftovers, signals_blocked
 from tasker.running.stop import LONGEST_REASON
 from tasker.running.supervision import begun, stopped_by_signals
-from tasker.running.workspace import remove
 from tasker.signature import BrokenSignatureError, signature
 
 if TYPE_CHECKING:
@@ -91,7 +90,6 @@ class _Run:
     """A run under way."""
 
     order: RunOrder
-    workspace: Path
     pid: int = 0
     reasons: int = -1
     """The descriptor on which its process is told why it is to stop."""
@@ -218,6 +216,7 @@ class Launcher:
         if self._importing:
             self._on_importing(self._importing)  # what a signature is made of may be code of a module, too
         for name in registry.registered():
+            code_digest(registry.get(name))
             with suppress(BrokenSignatureError):
                 signature(registry.get(name))
         self._signals.restore()
@@ -313,9 +312,8 @@ class Launcher:
     # Runs
 
     def _start(self, order: RunOrder) -> None:
-        workspace = self._project.occasion(order.run_id, order.slot).workspace
         reading, writing = os.pipe()
-        run = _Run(order=order, workspace=workspace, reasons=writing)
+        run = _Run(order=order, reasons=writing)
         try:
             body = partial(execute, self._project, order, self._tell, reading)
             run.pid = self._fork("tasker-run", body, partial(self._on_run_over, run))
@@ -349,15 +347,9 @@ class Launcher:
         return self._runs.get(run.order.run_id) is run
 
     def _on_run_over(self, run: _Run, status: int) -> None:
-        """Clear away what a run has left, which it does itself unless it was killed."""
         os.close(run.reasons)
         self._runs.pop(run.order.run_id, None)
-        ended = RunEnded(run_id=run.order.run_id, status=status)
-        if os.path.lexists(run.workspace) and not self._project.settings.keep_workspace:
-            with suppress(OSError):
-                self._fork("tasker-sweep", partial(_sweep, run.workspace), lambda _: self._tell(ended))
-                return
-        self._tell(ended)
+        self._tell(RunEnded(run_id=run.order.run_id, status=status))
 
     # Processes
 
@@ -414,11 +406,6 @@ def _exit_status(pid: int) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except ChildProcessError:
         return 1
-
-
-def _sweep(workspace: Path) -> int:
-    remove(workspace)
-    return 0
 
 
 if __name__ == "__main__":

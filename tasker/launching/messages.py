@@ -191,7 +191,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
-    """A run's process is gone, with all that it started, and its workspace. It comes after the run's last `Told`.
+    """A run's process is gone, with all that it started. It comes after the run's last `Told`.
 
     Each run that was ordered ends by exactly one of this and `Refused`.
     """

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from tasker.pipeline import Pipeline, Step
     from tasker.references import Known
-    from tasker.running.earlier import Earlier
     from tasker.running.order import Pass
+    from tasker.running.reuse import Reuse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +44,15 @@ class Standing:
 class Course:
     """How one run goes on: step by step within a phase, and from phase to phase."""
 
-    def __init__(self, pipeline: Pipeline, *, mask: Callable[[str], str] = str, earlier: Earlier | None = None) -> None:
-        """Take the plan; hooks run whatever an `earlier` run has done."""
+    def __init__(self, pipeline: Pipeline, *, mask: Callable[[str], str] = str, reuse: Reuse | None = None) -> None:
+        """Take the plan; `reuse` judges which steps need not run, but hooks run in any case."""
         self.phase = Phase.TASKS
         self.standing = Standing()
         self.ended: dict[str, StepRun] = {}
         """What became of each step so far, in the order of their ends."""
         self._phases = pipeline.phases
         self._mask = mask
-        self._order = Order(pipeline.steps, mask=mask, ended=self.ended, earlier=earlier)
+        self._order = Order(pipeline.steps, mask=mask, ended=self.ended, reuse=reuse)
         self._halted: tuple[Status, str] | None = None
         self.finished = False
         """Whether the last phase has ended."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tasker.document.values import OutputReference
     from tasker.pipeline import Step
-    from tasker.running.earlier import Earlier
+    from tasker.running.reuse import Reuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,16 @@ class Order:
         *,
         mask: Callable[[str], str] = str,
         ended: dict[str, StepRun] | None = None,
-        earlier: Earlier | None = None,
+        reuse: Reuse | None = None,
         run: Mapping[str, str] | None = None,
     ) -> None:
         """Take the steps, and what is known before them.
 
-        `ended` has what became of earlier steps of the run, and is added to; steps of an `earlier` run are passed
-        over; `run` is what the run has come to, for `${run.KEY}`.
+        `ended` has what became of earlier steps of the run, and is added to; `reuse` judges which steps need not run;
+        `run` is what the run has come to, for `${run.KEY}`.
         """
         self.ended: dict[str, StepRun] = {} if ended is None else ended
-        self._done = earlier.steps if earlier else {}
+        self._reuse = reuse
         self._run = run or {}
         self._mask = mask
         self._steps = {step.id: step for step in steps}
@@ -91,8 +91,9 @@ class Order:
 
     def passed(self, passed: Pass) -> StepRun:
         """What a step that is passed over comes to: one that succeeded before hands on what it handed on then."""
-        if passed.status is Status.SUCCEEDED:
-            return self._done[passed.step.id]
+        before = self._reuse.before(passed.step) if self._reuse else None
+        if passed.status is Status.SUCCEEDED and before is not None:
+            return before
         return StepRun(step=passed.step.id, task=passed.step.task, status=passed.status, error=passed.reason)
 
     @property
@@ -102,10 +103,19 @@ class Order:
 
     def _passes(self, step: Step) -> Iterator[Pass]:
         """The reasons, if any, for which the step does not start."""
-        if step.id in self._done:
-            yield Pass(step, Status.SUCCEEDED, "it has succeeded before")
+        unmet = next(self._unmet(step), None)
+        if self._reuse is not None:
+            if reason := self._reuse.left_out(step):
+                yield Pass(step, Status.SUCCEEDED if self._reuse.before(step) else Status.SKIPPED, reason)
+            elif unmet is None and (reason := self._reuse.done(step, self.ended, self.known(step))):
+                yield Pass(step, Status.SUCCEEDED, reason)
         if self._stopped:
             yield Pass(step, Status.SKIPPED, self._stopped)
+        if unmet is not None:
+            yield unmet
+
+    def _unmet(self, step: Step) -> Iterator[Pass]:
+        """What the step asks for itself that does not hold."""
         for reference in _read(step):
             status = self.ended[reference.step].status
             if status is not Status.SUCCEEDED and not reference.optional:

@@ -27,6 +27,7 @@ from tasker.running.attempt import Attempt, Verdict
 from tasker.running.course import Course
 from tasker.running.order import Pass
 from tasker.running.process import Leftovers
+from tasker.running.reuse import Reuse, fingerprint
 from tasker.running.worker import Job
 from tasker.task import Context
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from tasker.facts import Fact
     from tasker.pipeline import Pipeline, Step
+    from tasker.references import Known
     from tasker.registry import TaskRegistry
     from tasker.running.chosen import Chosen
     from tasker.running.earlier import Earlier
@@ -72,6 +74,8 @@ class Occasion:
     """The run that this one resumes."""
     chosen: Chosen | None = None
     """The steps to do, where not all are."""
+    files_lost: bool = False
+    """Whether what the earlier run has left in the workspace is not there any more."""
     late_s: float | None = None
     """Seconds from the slot to the start; `None` where nobody waited for the slot."""
     snapshot: str | None = None
@@ -110,8 +114,17 @@ class Runner:
             on_error=lambda: self._after(0, partial(self._halt, Status.FAILED, "whoever observes it failed")),
         )
         self._announce = self._announcer.announce
-        self._course = Course(pipeline, mask=self._masker.mask, earlier=occasion.earlier)
-        self._resumed_from = occasion.earlier.run_id if occasion.earlier else None
+        self._code = code
+        self._fingerprints: dict[str, str] = {}
+        self._reuse = Reuse(
+            pipeline,
+            earlier=occasion.earlier,
+            chosen=occasion.chosen,
+            lost=occasion.workspace if occasion.files_lost else None,
+            fingerprint=self._fingerprint,
+            mask=self._masker.mask,
+        )
+        self._course = Course(pipeline, mask=self._masker.mask, reuse=self._reuse)
         self._leftovers = Leftovers()
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -194,9 +207,8 @@ class Runner:
         step_run = self._course.passed(passed)
         match passed.status:
             case Status.SUCCEEDED:
-                reason = f"it succeeded in run {self._resumed_from}, which this one resumes"
                 told = self._announcer.handed_on(step_run.outputs)
-                self._announce(Event.STEP_SKIPPED, passed.step, reason=reason, **told)
+                self._announce(Event.STEP_SKIPPED, passed.step, reason=passed.reason, **told)
             case Status.SKIPPED:
                 self._announce(Event.STEP_SKIPPED, passed.step, reason=passed.reason)
             case _:
@@ -206,7 +218,8 @@ class Runner:
     def _start(self, step: Step, number: int) -> None:
         now = self._clock.monotonic()
         self._first_started.setdefault(step.id, now)
-        self._announce(Event.STEP_STARTED, step, number)
+        again = self._reuse.again.get(step.id)
+        self._announce(Event.STEP_STARTED, step, number, **({"again": again} if again and number == 1 else {}))
         try:
             attempt = Attempt(self._job(step, number), now, self._masker.cut)
         except OSError as error:
@@ -214,6 +227,8 @@ class Runner:
             return
         self._running[step.id] = attempt
         self._watch(attempt)
+        if number == 1 and self._course.phase is Phase.TASKS:
+            self._fingerprints[step.id] = self._fingerprint(step, self._course.known(step))
         if step.timeout:
             reason = f"it timed out after {format_duration(step.timeout)}"
             self._after(step.timeout.total_seconds(), partial(self._end, attempt, reason, self._grace_s))
@@ -310,6 +325,7 @@ class Runner:
         told: dict[str, Any] = {"leftover_processes": killed} if killed else {}
         step_run = self._step_run(step, number, verdict, ending)
         if verdict.error is None:
+            told |= {"fingerprint": step_run.fingerprint} if step_run.fingerprint else {}
             told |= self._announcer.handed_on(verdict.outputs)
             self._announce(Event.STEP_SUCCEEDED, step, number, duration_s=step_run.duration_s, **told)
             self._course.end(step_run)
@@ -333,7 +349,13 @@ class Runner:
             duration_s=round(self._clock.monotonic() - self._first_started[step.id], 3),
             error=self._masker.mask(verdict.error),
             outputs=verdict.outputs,
+            fingerprint=self._fingerprints.get(step.id, ""),
         )
+
+    def _fingerprint(self, step: Step, known: Known) -> str:
+        """A digest of what the step's outcome depends on; empty where nobody would compare it."""
+        code = self._code(self._tasks.get(step.task)) if self._code is not None else ""
+        return fingerprint(step, code, known, self._masker.mask) if code else ""
 
     def _retry(self, step: Step, step_run: StepRun, told: dict[str, Any]) -> None:
         delay = step.retry.wait(step_run.attempts).total_seconds()
@@ -430,6 +452,7 @@ class Runner:
     def _finish(self) -> Run:
         standing, duration_s = self._course.standing, self._duration_s
         told = {"error": standing.error} if standing.error else {}
+        told |= self._told_of_workspace(standing.status)
         self._announce(_RUN_EVENTS[standing.status], duration_s=duration_s, **told)
         ended = self._course.ended
         return Run(
@@ -444,9 +467,16 @@ class Runner:
             duration_s=duration_s,
         )
 
+    def _told_of_workspace(self, status: Status) -> Mapping[str, str]:
+        """How long the workspace is kept, of a run that ended badly: for whoever wants to look into it."""
+        keeping = self._pipeline.workspace
+        until = keeping.until(self._clock.now()) if status.is_bad and keeping.keeps(bad=True) else None
+        return {"workspace_kept_until": until.isoformat()} if until is not None else {}
+
     def _announce_start(self) -> None:
         occasion = self._occasion
-        told = {"resumed_from": self._resumed_from, "late_s": occasion.late_s, "snapshot": occasion.snapshot}
+        resumed_from = occasion.earlier.run_id if occasion.earlier else None
+        told = {"resumed_from": resumed_from, "late_s": occasion.late_s, "snapshot": occasion.snapshot}
         self._announce(
             Event.RUN_STARTED,
             file=self._pipeline.file,

@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, NoReturn
 from tasker import linux
 from tasker.running.process import Leftovers, signals_blocked
 from tasker.running.stop import StopRequest
-from tasker.running.workspace import remove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals by which a terminal, `kill` and Kubernetes ask a program to stop."""
@@ -50,12 +48,10 @@ def stopped_by_signals(reasons: int | None = None) -> Iterator[StopRequest]:
         stop.close()
 
 
-def supervised(
-    body: Callable[[], int], workspaces: Iterable[Path] = (), *, on_begun: Callable[[int], None] = lambda _pid: None
-) -> int:
+def supervised(body: Callable[[], int], *, on_begun: Callable[[int], None] = lambda _pid: None) -> int:
     """Carry out `body` in a process of its own, and end what it leaves; its exit status. For a program's own process.
 
-    Of the `workspaces`, those that are still there are removed. `on_begun` is told the id of the process.
+    `on_begun` is told the id of the process.
     What the body leaves behind becomes this process's own, so it must not have other children that come and go.
     """
     leftovers = Leftovers()
@@ -63,8 +59,6 @@ def supervised(
         status, _ = forked(body, on_begun)
     finally:
         leftovers.kill(set())
-        for path in workspaces:
-            remove(path)
     if status == _KILLED:
         print("tasker: the process of the run was killed by SIGKILL", file=sys.stderr)  # noqa: T201 - it cannot say so
     return status

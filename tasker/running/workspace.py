@@ -1,12 +1,21 @@
-"""A folder for each run, with a mark that it is ours to remove."""
+"""A folder for each run, with a mark that it is ours to remove: made or taken over, kept for a while, removed.
+
+The mark says whose it is and for how long it is kept; who works in the folder holds a lock on it, so that nobody else
+takes it over or removes it meanwhile.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import shutil
 import stat
+import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from tasker.errors import TaskerError
 from tasker.task import WORKSPACE_MARKER
@@ -17,30 +26,140 @@ if TYPE_CHECKING:
 
 TEMPORARY = "tmp"
 """The part of a workspace that steps find as their folder for temporary files."""
+_PATIENCE_S = 10.0
+"""Seconds to wait for who works in a workspace: what was killed takes a moment to be gone."""
+_POLL_S = 0.05
+_LONGEST_MARK = 4096
+"""Bytes of a mark that are read."""
+_UNSAID = timedelta(days=7)
+"""How long a workspace is kept whose mark does not say: those of old versions do not."""
 
 
 class WorkspaceError(TaskerError):
     """No workspace can be made."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Workspace:
+    """A run's folder while the run goes on."""
+
+    path: Path
+    run_id: str
+    pipeline: str
+    made: bool
+    """Whether it is new; it is another run's otherwise, which this one resumes."""
+    kept_until: datetime | None
+    """When it may be removed; `None` for never."""
+    removed: bool = False
+    """Whether it is removed at the end, and not kept."""
+    _mark: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether steps have left nothing in it."""
+        return not set(os.listdir(self.path)) - {WORKSPACE_MARKER, TEMPORARY}
+
+    def write_mark(self) -> None:
+        """Say whose it is, and for how long it is kept."""
+        until = self.kept_until.isoformat() if self.kept_until else None
+        told = {"workspace": self.path.name, "run_id": self.run_id, "pipeline": self.pipeline, "kept_until": until}
+        with suppress(OSError):  # as on a full disk; the mark as it is counts then
+            written = os.pwrite(self._mark, json.dumps(told).encode() + b"\n", 0)
+            os.ftruncate(self._mark, written)
+
+    def _restore_mark(self) -> None:
+        """Make the mark again where a step has removed it: what has none is kept for ever, and nobody's to go on in."""
+        if not _is_there(self._mark, self.path):
+            with suppress(OSError):
+                mark = _new_mark(self.path)
+                os.close(self._mark)
+                self._mark = mark
+
+    def let_go(self) -> None:
+        """Remove it, or leave it for as long as it is kept."""
+        if self.removed:
+            remove(self.path)
+        else:
+            self._restore_mark()
+            self.write_mark()
+        os.close(self._mark)
+
+
 @contextmanager
-def workspace(path: Path, *, keep: bool) -> Iterator[Path]:
-    """Make the run's workspace, and remove it at the end unless it is to be kept. Raises `WorkspaceError`."""
+def workspace(
+    path: Path, *, run_id: str, pipeline: str, kept_until: datetime | None, patience_s: float = _PATIENCE_S
+) -> Iterator[Workspace]:
+    """Make the workspace of a run, or take it over where it is there; at the end it is kept unless `removed` is set.
+
+    `kept_until` counts where the run cannot say anything else any more. Raises `WorkspaceError`, also where somebody
+    still works in it after so many seconds.
+    """
     try:
-        _make(path)
+        mark, made = _held(path, patience_s)
     except OSError as error:
         message = (
             f"the workspace {path} cannot be made: {error.strerror or error}; set --workspace to a folder of yours"
         )
         raise WorkspaceError(message) from error
+    held = Workspace(path=path, run_id=run_id, pipeline=pipeline, made=made, kept_until=kept_until, _mark=mark)
+    held.write_mark()
     try:
-        yield path
+        yield held
     finally:
-        if not keep:
-            remove(path)
+        held.let_go()
 
 
-def _make(path: Path) -> None:
+def prune(root: Path, now: datetime, *, within_s: float) -> int:
+    """Remove workspaces that were kept for long enough, oldest first, until the time is up; how many went.
+
+    Only a folder with our mark counts in which nobody works; whatever else is there stays.
+    """
+    give_up = time.monotonic() + within_s
+    try:
+        names = sorted(os.listdir(root))
+    except OSError:
+        return 0
+    gone = 0
+    for name in names:
+        if time.monotonic() >= give_up:
+            break
+        with suppress(OSError):
+            gone += _pruned(root / name, now)
+    return gone
+
+
+def remove(path: Path) -> None:
+    """Remove a workspace, or what a step has put in its place, if it is there; what a link leads to stays as it is.
+
+    The mark goes last: what is removed in part is ours still.
+    """
+    with suppress(OSError):
+        path.unlink()  # only what is no folder lets this be done to it
+    if not _emptied(path):
+        _unlock(path)
+        _emptied(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _emptied(path: Path) -> bool:
+    """Remove what is in a folder beside the mark; whether nothing is left of it."""
+    try:
+        entries = [each for each in os.scandir(path) if each.name != WORKSPACE_MARKER]
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    for each in entries:
+        with suppress(OSError):
+            if each.is_dir(follow_symlinks=False):
+                shutil.rmtree(each.path, ignore_errors=True)
+            else:
+                os.unlink(each.path)  # noqa: PTH108 - as `scandir` has it
+    return not any(map(os.path.lexists, entries))
+
+
+def _held(path: Path, patience_s: float) -> tuple[int, bool]:
+    """The locked mark of the workspace, and whether it is new."""
     root = path.parent
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = root.lstat()
@@ -49,19 +168,115 @@ def _make(path: Path) -> None:
     if found.st_uid not in {os.geteuid(), 0}:
         # In a shared folder for temporary files, another user may have taken the name to see what comes.
         raise PermissionError(None, "the folder belongs to another user")
-    path.mkdir(mode=0o700)
-    (path / WORKSPACE_MARKER).touch()
-    (path / TEMPORARY).mkdir()
+    mark = _taken(path, patience_s)
+    made = mark is None
+    if mark is None:
+        mark = _made(path)
+    with suppress(FileExistsError):
+        (path / TEMPORARY).mkdir()
+    return mark, made
 
 
-def remove(path: Path) -> None:
-    """Remove a workspace, or what a step has put in its place, if it is there; what a link leads to stays as it is."""
+def _made(path: Path) -> int:
+    """Make a workspace; its mark, locked."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        # Who was about to make it may have been killed before there was a mark.
+        if path.lstat().st_uid != os.geteuid() or os.listdir(path):
+            raise
+    return _new_mark(path)
+
+
+def _new_mark(path: Path) -> int:
+    mark = os.open(path / WORKSPACE_MARKER, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(mark, fcntl.LOCK_EX)
+    return mark
+
+
+def _taken(path: Path, patience_s: float) -> int | None:
+    """The mark of a workspace that is there, locked; `None` where none is. Raises `WorkspaceError` if it is in use."""
+    give_up = time.monotonic() + patience_s
+    while (mark := _mark(path)) is not None:
+        try:
+            if _locked(mark) and _is_there(mark, path):
+                return mark
+            told = _told(mark)
+        except BaseException:
+            os.close(mark)
+            raise
+        os.close(mark)
+        if time.monotonic() >= give_up:
+            message = f"the workspace {path} is in use by run {told.get('run_id')}: resume it when that has ended"
+            raise WorkspaceError(message)
+        time.sleep(_POLL_S)
+    return None
+
+
+def _mark(path: Path) -> int | None:
+    """The mark of a workspace, open; `None` where there is none of ours."""
+    try:
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            return None
+        mark = os.open(path / WORKSPACE_MARKER, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    if not stat.S_ISREG(os.fstat(mark).st_mode):
+        os.close(mark)
+        return None
+    return mark
+
+
+def _locked(mark: int) -> bool:
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_there(mark: int, path: Path) -> bool:
+    """Whether this mark is still the one of the workspace: it may have gone while we waited for it."""
     with suppress(OSError):
-        path.unlink()  # only what is no folder lets this be done to it
-    shutil.rmtree(path, ignore_errors=True)
-    if os.path.lexists(path):
-        _unlock(path)
-        shutil.rmtree(path, ignore_errors=True)
+        return os.path.samestat(os.fstat(mark), (path / WORKSPACE_MARKER).lstat())
+    return False
+
+
+def _told(mark: int) -> dict[str, Any]:
+    """What a mark says; nothing where it is one of an old version."""
+    try:
+        told = json.loads(os.pread(mark, _LONGEST_MARK, 0))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _pruned(path: Path, now: datetime) -> bool:
+    """Remove a workspace if it was kept for long enough; whether it was."""
+    mark = _mark(path)
+    if mark is None:
+        return False
+    try:
+        # What it says counts only once it is locked: until then, a run may take it over, and say something else.
+        over = _is_over(mark, path, now) and _locked(mark) and _is_over(mark, path, now) and _is_there(mark, path)
+        if over:
+            remove(path)
+        return over
+    finally:
+        os.close(mark)
+
+
+def _is_over(mark: int, path: Path, now: datetime) -> bool:
+    told = _told(mark)
+    if told.get("workspace", path.name) != path.name:
+        return False  # a copy, that somebody has made
+    if "kept_until" not in told:
+        return datetime.fromtimestamp(os.fstat(mark).st_mtime, now.tzinfo) + _UNSAID <= now
+    try:
+        return datetime.fromisoformat(told["kept_until"]) <= now
+    except (TypeError, ValueError):
+        return False  # it is kept for ever, or says what we do not know
 
 
 def _unlock(path: Path) -> None:

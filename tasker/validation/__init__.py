@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tasker.document.values import Array, Late, Object, Unknown, plain
 from tasker.garbage import collection_paused
 from tasker.nearest import nearest
-from tasker.pipeline import NAME, NAME_RULE, LateArgument, Phase, Pipeline, Resume, Step, instance_name
+from tasker.pipeline import NAME, NAME_RULE, Keep, Keeping, LateArgument, Phase, Pipeline, Resume, Step, instance_name
 from tasker.validation.arguments import check_types, read_arguments, read_signature
 from tasker.validation.bounds import AtLeast, MoreThan
 from tasker.validation.findings import Findings, TooManyFaultsError, suggestion
@@ -43,7 +43,8 @@ _PLAIN_KEYS: dict[str, Any] = {
     "max_parallel": Annotated[int, AtLeast(1)],
     "resume": Resume,
 }
-RESERVED_KEYS = (*_PLAIN_KEYS, "schedule", "params", "defaults", *Phase, "for_each")
+_WORKSPACE_KEYS: dict[str, Any] = {"keep": Keep, "for": Annotated[timedelta, MoreThan(timedelta())]}
+RESERVED_KEYS = (*_PLAIN_KEYS, "schedule", "workspace", "params", "defaults", *Phase, "for_each")
 _REVISION_LENGTH = 12
 """Digits of a document's digest that a log repeats on every line: as many as git shows of a commit."""
 _NEAR_MISS = 0.8
@@ -87,6 +88,9 @@ def _pipeline(
     found = findings.section(_part(root, _PLAIN_KEYS), _PLAIN_KEYS, "a pipeline")
     if "schedule" in root.fields:
         found["schedule"] = read_schedule(root.fields["schedule"], now, findings)
+    if "workspace" in root.fields:
+        keeping = findings.section(root.fields["workspace"], _WORKSPACE_KEYS, "'workspace'")
+        found["workspace"] = Keeping(**{"for_" if key == "for" else key: value for key, value in keeping.items()})
     if "tasks" not in root.fields and "tasks" not in meant:
         findings.add(
             "missing-key", root.place, "a pipeline needs the key 'tasks'", "tasks = [{ name = …, args { … } }]"

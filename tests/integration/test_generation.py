@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -347,14 +348,30 @@ def test_a_run_tells_how_late_it_is_and_writes_its_journal(folder: Path) -> None
     ]
 
 
-def test_a_resumed_run_takes_up_what_is_done(folder: Path) -> None:
-    conf(folder, "tasks = [{ id = one, name = say }, { id = two, name = say, args { text = ${outputs.one.text} } }]")
-    done = {"one": StepRun(step="one", task="say", status=Status.SUCCEEDED, outputs={"text": "before"})}
+def test_a_resumed_run_takes_up_what_is_done_and_goes_on_in_the_same_workspace(folder: Path) -> None:
+    conf(
+        folder,
+        """
+        workspace.keep = always
+        tasks = [
+          { id = one, name = say, args { text = ${WORKSPACE} } }
+          { id = two, name = say, args { text = ${outputs.one.text} } }
+        ]
+        """,
+    )
     with Listener(folder) as listener:
-        listener.order(listener.valid("a.conf"), earlier=Earlier(run_id="run-0", steps=done))
+        listener.order(listener.valid("a.conf"))
+        done = listener.until_fact(Event.STEP_SUCCEEDED)
         listener.ended()
-    assert listener.facts()[0].details["resumed_from"] == "run-0"
-    assert [each.details["line"] for each in listener.facts() if each.event == "step.output"] == ["before"]
+        one = StepRun(step="one", task="say", status=Status.SUCCEEDED, fingerprint=done.details["fingerprint"])
+        earlier = Earlier(run_id="run-1", steps={"one": replace(one, outputs={"text": "before"})})
+        listener.order(listener.valid("a.conf"), "run-2", earlier=earlier)
+        listener.ended("run-2")
+    started, *facts = listener.facts("run-2")
+    assert started.details["resumed_from"] == "run-1"
+    assert started.details["workspace"] == str(folder / "workspaces" / "run-1")
+    said = [each.details["line"] for each in facts if each.event == Event.STEP_OUTPUT]
+    assert said == ["before"]
 
 
 def test_a_run_whose_file_is_not_valid_any_more_is_refused(folder: Path) -> None:
@@ -480,7 +497,7 @@ def test_a_run_whose_step_keeps_it_from_answering_is_killed_in_the_end(folder: P
         assert not processes_with(mark)
     assert ended.status == -signal.SIGKILL
     assert "the daemon is stopping" in str(ended.error)
-    assert not (folder / "workspaces" / "run-1").exists()
+    assert (folder / "workspaces" / "run-1").exists()
 
 
 def _state(pid: int) -> str:
@@ -500,7 +517,7 @@ def test_a_retiring_launcher_waits_for_its_runs(folder: Path) -> None:
 # Dying
 
 
-def test_a_run_that_is_killed_leaves_nothing_and_says_how_it_ended(folder: Path) -> None:
+def test_a_run_that_is_killed_leaves_nothing_but_its_workspace_and_says_how_it_ended(folder: Path) -> None:
     mark = f"mark-{os.getpid()}-run"
     conf(folder, f"tasks = [{{ name = detach, args {{ mark = {mark} }} }}]")
     with Listener(folder) as listener:
@@ -511,7 +528,7 @@ def test_a_run_that_is_killed_leaves_nothing_and_says_how_it_ended(folder: Path)
         os.kill(began.pid, signal.SIGKILL)
         ended = listener.ended()
         assert not processes_with(mark)
-        assert not (folder / "workspaces" / "run-1").exists()
+        assert (folder / "workspaces" / "run-1").exists()
         assert not listener.generation.busy
     assert ended.status == -signal.SIGKILL
     assert "SIGKILL" in str(ended.error)
@@ -534,7 +551,7 @@ def test_when_the_launcher_is_killed_its_runs_stop_in_order_and_are_still_told(f
     assert listener.facts()[-1].event == Event.RUN_INTERRUPTED
     assert isinstance(listener.heard[-1], Gone)
     assert (folder / "left").exists()
-    assert not (folder / "workspaces" / "run-1").exists()
+    assert (folder / "workspaces" / "run-1").exists()
 
 
 DAEMON = """
@@ -550,7 +567,7 @@ DAEMON = """
 """
 
 
-def test_when_the_daemon_is_killed_runs_stop_in_order_and_nothing_stays(folder: Path) -> None:
+def test_when_the_daemon_is_killed_runs_stop_in_order_and_no_process_stays(folder: Path) -> None:
     mark = f"mark-{os.getpid()}-daemon"
     conf(folder, f"tasks = [{{ name = wait, args {{ left = {folder}/left }} }}]")
     program = write(folder / "daemon.py", DAEMON.format(tests=str(Path(__file__).parents[1])))
@@ -565,7 +582,7 @@ def test_when_the_daemon_is_killed_runs_stop_in_order_and_nothing_stays(folder: 
         "interrupted: the daemon is gone"
     ]
     assert (folder / "left").exists()
-    assert eventually(lambda: not (folder / "workspaces" / "run-1").exists())
+    assert (folder / "workspaces" / "run-1").exists()
 
 
 def test_closing_kills_what_there_still_is(folder: Path) -> None:

@@ -8,18 +8,19 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from support.runs import Tasks, Watcher, run, step, stop_request
-from support.values import output
+from support.values import output, value
 
 from tasker import Task, linux
 from tasker.facts import Event
 from tasker.pipeline import LateArgument, OnFailure, Retry
-from tasker.run import Status, StepRun
+from tasker.run import Status
 from tasker.running.earlier import Earlier
 
 
@@ -60,11 +61,11 @@ def test_the_timeout_of_an_attempt_that_ended_does_not_end_the_next(tmp_path: Pa
     """The second attempt begins before the first one's time would have been over, and lasts beyond that."""
 
     def body(task: Task) -> bool:
-        time.sleep(0.6 * (task.context.attempt - 1))
+        time.sleep(0.8 * (task.context.attempt - 1))
         return task.context.attempt == 2
 
-    retry = Retry(attempts=2, delay=timedelta(seconds=0.7))
-    ended = run(tmp_path, Tasks(body=body), step("body", retry=retry, timeout=timedelta(seconds=1)))
+    retry = Retry(attempts=2, delay=timedelta(seconds=1.6))
+    ended = run(tmp_path, Tasks(body=body), step("body", retry=retry, timeout=timedelta(seconds=2)))
     assert ended.status is Status.SUCCEEDED
 
 
@@ -256,20 +257,37 @@ def test_a_stop_may_say_why(tmp_path: Path) -> None:
 
 
 def test_what_a_run_before_has_done_is_not_done_again_and_hands_on_the_same(tmp_path: Path) -> None:
-    before = {
-        "hands": StepRun(step="hands", task="hands", status=Status.SUCCEEDED, attempts=2, outputs={"a": 1}),
-        "gone": StepRun(step="gone", task="hands", status=Status.SUCCEEDED),
-    }
-    tasks = Tasks(hands=lambda _: {"a": 2}).add("reads", lambda _, a: {"read": a})
+    tasks = Tasks(hands=lambda _: {"a": 1}).add("reads", lambda _, a: {"read": a})
+    late = output("hands", "a")
+    reading = {"arguments": {"a": LateArgument(late, int)}, "given": value({"a": late})}
+    steps = step("hands"), step("reads", needs=("hands",), **reading)
+    first = run(tmp_path, tasks, *steps)
+    hands, reads = (replace(each, attempts=2) for each in first.steps)
     watcher = Watcher()
-    reads = step("reads", needs=("hands",), arguments={"a": LateArgument(output("hands", "a"), int)})
-    ended = run(tmp_path, tasks, step("hands"), reads, watcher=watcher, earlier=Earlier(run_id="r0", steps=before))
-    assert ended.steps[0] == before["hands"]
-    assert (ended.steps[1].status, ended.steps[1].outputs) == (Status.SUCCEEDED, {"read": 1})
-    started, skipped, *_ = watcher.facts
+    earlier = Earlier(run_id="r0", steps={"hands": hands, "reads": replace(reads, task="other"), "gone": hands})
+    ended = run(tmp_path, tasks, *steps, watcher=watcher, earlier=earlier)
+    assert ended.steps == (hands, replace(ended.steps[1], attempts=1, outputs={"read": 1}))
+    started, skipped, again, *_ = watcher.facts
     assert started.details["resumed_from"] == "r0"
     assert (skipped.event, skipped.step) == (Event.STEP_SKIPPED, "hands")
     assert skipped.details == {"reason": "it succeeded in run r0, which this one resumes", "outputs": {"a": 1}}
+    assert (again.event, again.details) == (Event.STEP_STARTED, {"again": "its task was 'other'"})
+
+
+def test_a_step_tells_its_fingerprint_where_it_succeeds_and_hooks_have_none(tmp_path: Path) -> None:
+    watcher = Watcher()
+    tasks = Tasks(fine=lambda _: None)
+    ended = run(tmp_path, tasks, step("fine"), watcher=watcher, on_success=(step("fine", id="hook"),))
+    told = [fact.details.get("fingerprint") for fact in watcher.facts if fact.event == Event.STEP_SUCCEEDED]
+    assert told == [ended.steps[0].fingerprint, None]
+    assert ended.steps[0].fingerprint
+
+
+def test_a_run_that_ends_badly_tells_how_long_its_workspace_is_kept(tmp_path: Path) -> None:
+    watcher = Watcher()
+    run(tmp_path, Tasks(fails=lambda _: False), step("fails"), watcher=watcher)
+    kept_until = datetime.fromisoformat(watcher.facts[-1].details["workspace_kept_until"])
+    assert kept_until - watcher.facts[-1].at < timedelta(days=7, seconds=1)
 
 
 def test_outputs_that_held_a_secret_are_told_to_be_of_no_use_to_another_run(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tasker.facts import Fact
     from tasker.run import Run
+    from tasker.running.chosen import Chosen
     from tasker.running.earlier import Earlier
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -69,11 +70,22 @@ def run(
     secret: str = "",
     environment: dict[str, str] | None = None,
     earlier: Earlier | None = None,
+    chosen: Chosen | None = None,
+    files_lost: bool = False,
+    code: str = "code",
     **more: Any,
 ) -> Run:
     """Run a pipeline of these steps; `more` are other fields of it."""
     pipeline = Pipeline(name="p", steps=steps, secrets=frozenset({secret}), **more)
-    occasion = Occasion(run_id="r", slot=NOON, workspace=folder, environment=environment or {}, earlier=earlier)
+    occasion = Occasion(
+        run_id="r",
+        slot=NOON,
+        workspace=folder,
+        environment=environment or {},
+        earlier=earlier,
+        chosen=chosen,
+        files_lost=files_lost,
+    )
     observers = [watcher] if watcher else []
     with stop_request() as own:
         runner = Runner(
@@ -83,6 +95,7 @@ def run(
             stop=stop or own,
             observers=observers,
             grace_s=grace_s,
+            code=lambda _task: code,
         )
         return runner.run()
 

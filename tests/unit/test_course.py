@@ -13,6 +13,7 @@ from tasker.run import Status, StepRun
 from tasker.running.course import Course
 from tasker.running.earlier import Earlier
 from tasker.running.order import Pass
+from tasker.running.reuse import Reuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,8 @@ def plan(*steps: Step, failure: str = "", success: str = "", finally_: str = "")
 
 
 def ended(step: Step, status: Status = Status.SUCCEEDED) -> StepRun:
-    return StepRun(step=step.id, task="t", status=status, error=None if status is Status.SUCCEEDED else "out of luck")
+    error = None if status is Status.SUCCEEDED else "out of luck"
+    return StepRun(step=step.id, task="t", status=status, error=error, fingerprint="c-a")
 
 
 def carried_out(course: Course, *, statuses: dict[str, Status] | None = None) -> list[str]:
@@ -85,8 +87,9 @@ def test_hooks_are_told_what_the_run_has_come_to_without_secrets() -> None:
 
 def test_what_was_done_before_is_not_done_again_but_hooks_are() -> None:
     done = {each.id: ended(each) for each in (A, Step(id="z", task="t"))}
-    earlier = Earlier(run_id="r0", steps=done)
-    assert carried_out(Course(plan(A, B, finally_="z"), earlier=earlier)) == ["b", "z"]
+    pipeline = plan(A, B, finally_="z")
+    reuse = Reuse(pipeline, earlier=Earlier(run_id="r0", steps=done), fingerprint=lambda _step, _known: "c-a")
+    assert carried_out(Course(pipeline, reuse=reuse)) == ["b", "z"]
 
 
 @dataclass

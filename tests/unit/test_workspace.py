@@ -1,20 +1,28 @@
+"""Workspaces: made, taken over, kept for a while and pruned; and nothing else is ever removed."""
+
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import shutil
 import tempfile
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tasker import WORKSPACE_MARKER
-from tasker.running.workspace import TEMPORARY, WorkspaceError, workspace
+from tasker.running.workspace import TEMPORARY, Workspace, WorkspaceError, prune, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NOBODY = 65534
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -31,66 +39,190 @@ def place() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_a_workspace_is_private_marked_and_gone_afterwards(tmp_path: Path) -> None:
-    with workspace(tmp_path / "workspaces" / "run", keep=False) as path:
+def worked_in(
+    path: Path, run_id: str = "r1", kept_until: datetime | None = NOON + DAY
+) -> AbstractContextManager[Workspace]:
+    return workspace(path, run_id=run_id, pipeline="p", kept_until=kept_until, patience_s=0)
+
+
+def kept(path: Path, kept_until: datetime | None = NOON + DAY, run_id: str = "r1") -> Path:
+    with worked_in(path, run_id, kept_until):
+        (path / "left").touch()
+    return path
+
+
+def test_a_workspace_is_private_and_marked(tmp_path: Path) -> None:
+    path = tmp_path / "workspaces" / "r1"
+    with worked_in(path) as held:
         assert path.stat().st_mode & 0o777 == 0o700
         assert sorted(each.name for each in path.iterdir()) == [WORKSPACE_MARKER, TEMPORARY]
-    assert not path.exists()
+        assert (held.made, held.empty) == (True, True)
+        (path / "file").touch()
+        assert not held.empty
 
 
-def test_a_workspace_is_gone_after_an_error_as_well(tmp_path: Path) -> None:
+def test_a_workspace_says_whose_it_is_and_for_how_long_it_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "r1"
+    with worked_in(path) as held:
+        held.kept_until = NOON
+    assert json.loads((path / WORKSPACE_MARKER).read_text()) == {
+        "workspace": "r1",
+        "run_id": "r1",
+        "pipeline": "p",
+        "kept_until": "2026-11-23T12:00:00+00:00",
+    }
+
+
+def test_a_workspace_is_kept_after_an_error(tmp_path: Path) -> None:
     def fail() -> None:
-        with workspace(tmp_path / "run", keep=False):
+        with worked_in(tmp_path / "r1"):
+            (tmp_path / "r1" / "file").touch()
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert not (tmp_path / "run").exists()
+    assert (tmp_path / "r1" / "file").exists()
 
 
-def test_a_workspace_that_is_to_be_kept_stays(tmp_path: Path) -> None:
-    with workspace(tmp_path / "run", keep=True) as path:
-        pass
+def test_another_run_goes_on_in_the_workspace_of_one_that_has_ended(tmp_path: Path) -> None:
+    path = kept(tmp_path / "r1")
+    shutil.rmtree(path / TEMPORARY)
+    with worked_in(path, "r2") as held:
+        assert (held.made, held.empty) == (False, False)
+        assert (path / TEMPORARY).is_dir()
+        assert json.loads((path / WORKSPACE_MARKER).read_text())["run_id"] == "r2"
+
+
+def test_a_mark_that_a_step_has_removed_is_there_again_in_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "r1"
+    with worked_in(path):
+        (path / WORKSPACE_MARKER).unlink()
+    with worked_in(path, "r2") as held:
+        assert not held.made
+
+
+def test_a_workspace_in_use_is_nobody_elses(tmp_path: Path) -> None:
+    path = tmp_path / "r1"
+    with worked_in(path):
+        with pytest.raises(WorkspaceError, match="in use by run r1"), worked_in(path, "r2"):
+            pass
+        assert prune(tmp_path, NOON + 2 * DAY, within_s=10) == 0
     assert path.exists()
 
 
+def test_what_is_going_while_another_run_wants_it_is_made_anew(tmp_path: Path) -> None:
+    """Who waits for the lock of a mark may get it when the mark has gone with its workspace."""
+    path = kept(tmp_path / "r1")
+    stale = os.open(path / WORKSPACE_MARKER, os.O_RDWR)
+    shutil.rmtree(path)
+    with worked_in(path, "r2") as held:
+        assert held.made
+        fcntl.flock(stale, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it is another mark's lock that is held
+    os.close(stale)
+
+
+def test_a_folder_that_was_made_without_a_mark_when_its_maker_was_killed_is_used(tmp_path: Path) -> None:
+    (tmp_path / "r1").mkdir()
+    with worked_in(tmp_path / "r1") as held:
+        assert held.made
+
+
+def test_a_folder_that_is_no_workspace_is_not_made_one(tmp_path: Path) -> None:
+    (tmp_path / "r1").mkdir()
+    (tmp_path / "r1" / "letters").touch()
+    with pytest.raises(WorkspaceError, match="File exists"), worked_in(tmp_path / "r1"):
+        pass
+
+
+def test_old_workspaces_go(tmp_path: Path) -> None:
+    old, new = kept(tmp_path / "r1", NOON - DAY), kept(tmp_path / "r2", NOON + DAY)
+    for_ever = kept(tmp_path / "r3", None)
+    assert prune(tmp_path, NOON, within_s=10) == 1
+    assert [each.exists() for each in (old, new, for_ever)] == [False, True, True]
+
+
+def test_the_mark_of_an_old_version_counts_from_when_it_was_made(tmp_path: Path) -> None:
+    for name, age in (("old", 8 * DAY), ("new", 6 * DAY)):
+        mark = tmp_path / name / WORKSPACE_MARKER
+        mark.parent.mkdir()
+        mark.touch()
+        os.utime(mark, times=((NOON - age).timestamp(),) * 2)
+    assert prune(tmp_path, NOON, within_s=10) == 1
+    assert os.listdir(tmp_path) == ["new"]
+
+
+def test_nothing_but_workspaces_is_pruned(tmp_path: Path) -> None:
+    root = tmp_path / "workspaces"
+    old = kept(root / "r1", NOON - DAY)
+    (root / "file").touch()
+    (root / "letters").mkdir()
+    (root / "letters" / "letter").touch()
+    (root / "link").symlink_to(kept(tmp_path / "elsewhere", NOON - DAY))
+    shutil.copytree(old, root / "copy")
+    for name, text in (("number", "7"), ("moment", '{"kept_until": 7}'), ("word", '{"kept_until": "soon"}')):
+        (root / name).mkdir()
+        (root / name / WORKSPACE_MARKER).write_text(text)
+    (root / "fifo").mkdir()
+    os.mkfifo(root / "fifo" / WORKSPACE_MARKER)
+    assert prune(root, NOON, within_s=10) == 1
+    assert sorted(os.listdir(root)) == ["copy", "fifo", "file", "letters", "link", "moment", "number", "word"]
+    assert (tmp_path / "elsewhere" / "left").exists()
+
+
+def test_pruning_stops_when_its_time_is_up(tmp_path: Path) -> None:
+    kept(tmp_path / "r1", NOON - DAY)
+    assert prune(tmp_path, NOON, within_s=0) == 0
+    assert prune(tmp_path / "nowhere", NOON, within_s=10) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's folder")
+def test_the_workspaces_of_another_user_are_left_alone(tmp_path: Path) -> None:
+    path = kept(tmp_path / "r1", NOON - DAY)
+    os.chown(path, NOBODY, NOBODY)
+    assert prune(tmp_path, NOON, within_s=10) == 0
+
+
 def test_folders_that_may_not_be_changed_go_and_what_links_lead_to_stays(place: Path) -> None:
-    outside = place / "outside"
+    outside, path = place / "outside", place / "r1"
     outside.mkdir(mode=0o500)
-    with workspace(place / "run", keep=False) as path:
+    with worked_in(path) as held:
         (path / "locked" / "inner").mkdir(parents=True)
         (path / "locked" / "inner" / "file").touch()
         (path / "locked" / "link").symlink_to(outside)
         (path / "locked" / "inner").chmod(0)
         (path / "locked").chmod(0o500)
+        held.removed = True
     assert not path.exists()
     assert outside.stat().st_mode & 0o777 == 0o500
 
 
 def test_a_link_that_a_step_has_put_in_the_place_of_its_workspace_goes_and_what_it_leads_to_stays(place: Path) -> None:
-    outside = place / "outside"
+    outside, path = place / "outside", place / "r1"
     (outside / "inner").mkdir(parents=True)
     for folder in (outside / "inner", outside):
         folder.chmod(0o500)
-    with workspace(place / "run", keep=False) as path:
+    with worked_in(path) as held:
         shutil.rmtree(path)
         path.symlink_to(outside)
+        held.removed = True
     assert not os.path.lexists(path)
     assert [each.stat().st_mode & 0o777 for each in (outside, outside / "inner")] == [0o500, 0o500]
 
 
 @pytest.mark.parametrize("kind", ["file", "link to nowhere"])
 def test_whatever_else_a_step_has_put_in_the_place_of_its_workspace_goes(tmp_path: Path, kind: str) -> None:
-    with workspace(tmp_path / "run", keep=False) as path:
+    path = tmp_path / "r1"
+    with worked_in(path) as held:
         shutil.rmtree(path)
         path.touch() if kind == "file" else path.symlink_to(tmp_path / "nowhere")
+        held.removed = True
     assert not os.path.lexists(path)
 
 
 def test_a_workspace_that_cannot_be_made_says_so(place: Path) -> None:
     place.chmod(0o500)
     with pytest.raises(WorkspaceError, match="Permission denied; set --workspace to a folder of yours"):  # noqa: SIM117
-        with workspace(place / "run", keep=False):
+        with worked_in(place / "r1"):
             pass
     place.chmod(0o700)
 
@@ -99,5 +231,5 @@ def test_a_workspace_that_cannot_be_made_says_so(place: Path) -> None:
 def test_a_folder_of_workspaces_that_is_anothers_is_not_used(tmp_path: Path) -> None:
     """In a shared folder for temporary files, anyone can take the name first."""
     os.chown(tmp_path, NOBODY, NOBODY)
-    with pytest.raises(WorkspaceError, match="belongs to another user"), workspace(tmp_path / "run", keep=False):
+    with pytest.raises(WorkspaceError, match="belongs to another user"), worked_in(tmp_path / "r1"):
         pass
