@@ -18,6 +18,7 @@ from tasker import journal, linux
 from tasker.clock import Clock
 from tasker.masking import Masker
 from tasker.records import to_json
+from tasker.settling import settle
 from tasker.shown import kept
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ _BEAT_S = 5.0
 """Seconds between two signs of life."""
 _PATIENCE_S = 5.0
 """Seconds that a command waits at its end for what is still to be written."""
-_DIED = "interrupted: its process died"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,8 +219,7 @@ class Recording(threading.Thread):
                     history.observe(fact, number)
             for run in over:
                 self._end(history, run)
-            if not self._settled:
-                settle(history, self._place, self._clock.now())
+            settled = [] if self._settled else settle(history, self._place.journals, self._clock.now())
             if leaves:
                 history.leave()
         self._left, self._settled = leaves, True
@@ -229,6 +228,7 @@ class Recording(threading.Thread):
         for run in runs:
             run.begun, run.unwritten = True, []
         self._let_go([run.planned.id for run in over])
+        _remove(settled)
 
     def _start(self, history: History, run: _Followed) -> None:
         from tasker.history import RunRecord, RunStatus  # noqa: PLC0415 - as above
@@ -266,21 +266,10 @@ class Recording(threading.Thread):
         for run_id in over:
             with self._changed:
                 del self._runs[run_id]
-            with suppress(OSError):
-                self._place.journal(run_id).unlink(missing_ok=True)
+            _remove([self._place.journal(run_id)])
 
 
-def settle(history: History, place: Place, now: datetime) -> None:
-    """Take in what commands that died have left in their journals, and end their runs. Raises `HistoryError`."""
-    from tasker.history import RunStatus  # noqa: PLC0415 - only who writes to a history needs it
-
-    history.settle(now, lambda run_id: journal.read(place.journal(run_id)))
-    for path in sorted(place.journals.glob("*.jsonl")):
-        if journal.is_being_written(path):
-            continue
-        if not history.found(path.stem, 1):
-            history.replay(journal.read(path))
-            history.end(path.stem, RunStatus.INTERRUPTED, _DIED, now)
-        if all(run.ended_at is not None for run in history.found(path.stem, 1)):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+def _remove(journals: Iterable[Path]) -> None:
+    for path in journals:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)

@@ -71,7 +71,7 @@ class Several:
         Raises at the end what whoever is told has raised: then all of them are stopped.
         """
         if self._place is not None:
-            self._recording = Recording(self._place, lambda run_id, reason: self._stop_later.append((run_id, reason)))
+            self._recording = Recording(self._place, lambda run_id, reason: self._to_cancel.append((run_id, reason)))
             self._recording.start()
         try:
             self._carry_out(stop)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tasker import linux
 from tasker.foreground.recording import Recording
 from tasker.journal import Journal
+from tasker.launching.code_files import code_digest
 from tasker.running.process import death
 from tasker.running.stop import exit_status
 from tasker.running.supervision import stopped_by_signals, supervised
@@ -50,9 +51,8 @@ def run_single(project: Project, planned: Planned, manner: Manner, place: Place 
         os.close(writing)
         return manner.guard(lambda: _run(project, planned, manner, place, reading))
 
-    own = [] if project.settings.keep_workspace else [planned.loaded.occasion.workspace]
     try:
-        status = supervised(body, own, on_begun=on_begun)
+        status = supervised(body, on_begun=on_begun)
         if recording is not None:
             recording.ended(planned.id, death(_SIGNALLED - status if status > _SIGNALLED else status))
             recording.finish()
@@ -71,4 +71,6 @@ def _run(project: Project, planned: Planned, manner: Manner, place: Place | None
             with suppress(OSError):  # the disk may be full: the run matters more than its record
                 # First: what is told has been written.
                 observers.insert(0, around.enter_context(Journal(place.journal(planned.id), whole=True)).write)
-        return exit_status(project.run(planned.loaded, observers=observers, stop=stop), stop)
+        return exit_status(
+            project.run(planned.loaded, observers=observers, stop=stop, code=code_digest if place else None), stop
+        )
