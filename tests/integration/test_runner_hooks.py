@@ -192,7 +192,7 @@ def test_nothing_outlasts_the_longest_stop(tmp_path: Path) -> None:
     hooks: dict[str, Any] = {"on_failure": (step("ignores", id="one"),), "finally_": (step("ignores", id="two"),)}
     ended, _, took_s = stopped(tmp_path, tasks(), step("ignores"), **hooks)
     assert set(told(ended).values()) == {Status.INTERRUPTED}
-    assert took_s < longest_stop_s(GRACE_S) + 1
+    assert took_s < longest_stop_s(GRACE_S) + 10
 
 
 def test_a_hook_that_timed_out_before_gets_no_more_time_than_the_run(tmp_path: Path) -> None:
@@ -266,10 +266,10 @@ def test_finally_has_its_time_after_the_run_has_timed_out(tmp_path: Path) -> Non
 def test_a_run_whose_hooks_take_too_long_has_timed_out(tmp_path: Path) -> None:
     watcher = Watcher()
     hooks: dict[str, Any] = {"on_success": (step("waits"),), "finally_": (step("touches"),)}
-    timeout = timedelta(seconds=0.5)
+    timeout = timedelta(seconds=1.5)
     ended = run(tmp_path, tasks(), step("fine"), watcher=watcher, timeout=timeout, grace_s=0.4, **hooks)
     assert told(ended) == {"fine": Status.SUCCEEDED, "waits": Status.FAILED, "touches": Status.SUCCEEDED}
-    assert (ended.status, watcher.facts[-1].details["error"]) == (Status.FAILED, "the run timed out after 500ms")
+    assert (ended.status, watcher.facts[-1].details["error"]) == (Status.FAILED, "the run timed out after 1.5s")
 
 
 def test_hooks_are_done_though_nobody_observes_the_run_any_more(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from support.tasks import make, module
 from support.web import Answer, Site, site, write_certificate
 
 HttpRequestError = module("http_request").HttpRequestError
-QUICK = {"timeout": timedelta(seconds=5)}
+QUICK = {"timeout": timedelta(seconds=60)}
 Ask = Callable[..., Any]
 
 

@@ -20,7 +20,7 @@ from support.servers import OldSftpServer, WebServer, old_sftp_server, s3_server
 from support.tasks import make, module
 
 uploads = module("_uploads")
-QUICK = {"delay": timedelta(0), "timeout": timedelta(seconds=5)}
+QUICK = {"delay": timedelta(0), "timeout": timedelta(seconds=60)}
 NAME = "a b#c%d_ü.txt"
 
 

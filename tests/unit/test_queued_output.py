@@ -52,12 +52,12 @@ def test_a_reader_that_stalls_holds_up_nobody() -> None:
             began = time.monotonic()
             assert output.write(LINE) == len(LINE)
             longest = max(longest, time.monotonic() - began)
-        assert longest < 1
+        assert longest < LIMIT_S / 4
         assert output.backlog > 1500
         assert not output.drain(0)
         began = time.monotonic()
         output.close()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < LIMIT_S / 4
         os.read(reading, 1 << 20)  # so that the thread comes to its end
 
 
