@@ -23,12 +23,14 @@ from tasker.fingerprints import imported, listing, shadows, states
 from tasker.variables import PER_RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from tasker.project import Loaded
+    from tasker.project import Loaded, LoadedFile
     from tasker.settings import Settings
 
+_OF_TEXTS = (*PER_RUN, "PIPELINE")
+"""Variables that are new for each run, and the name, which a file has from its texts."""
 _KEPT_S = 30 * 24 * 3600
 """Seconds after which a cache that nobody has written to is removed."""
 _SETTLED_NS = 2 * 10**9
@@ -37,7 +39,7 @@ _SETTLED_NS = 2 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A file is valid: the name of its pipeline, and where that is written."""
+    """A file is valid: the name of its pipelines, without that of an instance, and where it is written."""
 
     name: str
     place: Place
@@ -72,20 +74,19 @@ class Verdicts:
             return None
         return Verdict(kept["name"], Place(*kept["place"]))
 
-    def add(self, loaded: Loaded) -> Verdict:
+    def add(self, file: LoadedFile) -> Verdict:
         """The verdict on a file that was found valid; it is kept unless secrets had a part in the file."""
-        document, pipeline = loaded.document, loaded.pipeline
-        assert document is not None and pipeline is not None  # noqa: S101, PT018 - it was found valid
-        verdict = Verdict(pipeline.name, loaded.named_at)
+        verdict = Verdict(file.name, file.named_at)
+        document = file.loaded[0].document
+        assert document is not None  # noqa: S101 - it was found valid
         if all(path[0] != "secret" for path in document.reads):
             self._new = True
-            self._kept[str(loaded.path)] = {
+            self._kept[str(file.path)] = {
                 "name": verdict.name,
                 "place": astuple(verdict.place),
-                "files": {file: [os.path.realpath(file), digest] for file, digest in document.files},
-                "shadows": shadows(file for file, _ in document.files[1:]),
-                "variables": self._lasting(document.variables),
-                "timezone": pipeline.schedule.timezone if pipeline.schedule else None,
+                "files": {name: [os.path.realpath(name), digest] for name, digest in document.files},
+                "shadows": shadows(name for name, _ in document.files[1:]),
+                "variables": self._read(file.loaded),
             }
         return verdict
 
@@ -117,18 +118,30 @@ class Verdicts:
                     self._contents[name] = [os.path.realpath(name), sha256(Path(name).read_bytes()).hexdigest()]
         return self._contents[name]
 
+    def _read(self, all_loaded: Iterable[Loaded]) -> list[list[Any]]:
+        """The variables that pipelines have read, once for each time zone, instance by instance where they differ."""
+        found: dict[str, list[Any]] = {}
+        for loaded in all_loaded:
+            assert loaded.document is not None and loaded.pipeline is not None  # noqa: S101, PT018 - they are valid
+            timezone = loaded.pipeline.schedule.timezone if loaded.pipeline.schedule else None
+            read = [timezone, self._lasting(loaded.document.variables)]
+            found[repr(read)] = read
+        return list(found.values())
+
     def _variables_hold(self, file: Path, kept: Mapping[str, Any]) -> bool:
         variables = self._settings.variables(file, run_id="", slot=self._now, workspace=Path())
-        peeked = {"name": kept["name"], "schedule.timezone": kept["timezone"]}
-        now = {name: variables(name, peeked.get) for name in kept["variables"]}
-        return bool(self._lasting(now) == kept["variables"])
+        for timezone, known in kept["variables"]:
+            now = {name: variables(name, {"schedule.timezone": timezone}.get) for name in known}
+            if self._lasting(now) != known:
+                return False
+        return True
 
     def _lasting(self, variables: Mapping[str, str | None]) -> dict[str, str]:
-        """The variables that are not new for each run, and digests of their values, which may be confidential."""
+        """The variables that the texts do not decide on, and digests of their values, which may be confidential."""
         return {
             name: _digest(repr((name, value)))
             for name, value in variables.items()
-            if name not in PER_RUN or name in self._settings.given
+            if name not in _OF_TEXTS or name in self._settings.given
         }
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tasker.faults import Fault
     from tasker.pipeline import Pipeline
-    from tasker.project import Loaded
+    from tasker.project import LoadedFile
 
 _OF_ONE = 5
 """Slots that are told of a pipeline alone."""
@@ -55,13 +55,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Tell the slots of all valid files, and the faults of the others; 2 where there are such."""
     project = options.project(arguments)
     overrides = options.pairs(arguments.set, "--set")
-    all_loaded = [project.load(file, overrides) for file in named_files(arguments.paths)]
-    pipelines = [loaded.pipeline for loaded in all_loaded if loaded.pipeline is not None]
-    count = arguments.count or (_OF_ONE if len(all_loaded) == 1 else _OF_EACH)
+    files = [project.load_file(file, overrides) for file in named_files(arguments.paths)]
+    pipelines = [loaded.pipeline for file in files for loaded in file.loaded if loaded.pipeline is not None]
+    count = arguments.count or (_OF_ONE if len(files) == 1 and len(pipelines) == 1 else _OF_EACH)
     now = datetime.now(UTC)
     _tell(heapq.merge(*(islice(slots(each, now), count) for each in pipelines), key=_moment))
     _tell_unscheduled([each.name for each in pipelines if each.schedule is None])
-    return _report([*(fault for loaded in all_loaded for fault in loaded.faults), *_duplicates(all_loaded)])
+    return _report([*(fault for file in files for fault in file.faults), *_duplicates(files)])
 
 
 def slots(pipeline: Pipeline, after: datetime) -> Iterator[dict[str, Any]]:
@@ -138,8 +138,8 @@ def _tell_unscheduled(names: Sequence[str]) -> None:
         print(f"tasker: {len(names)} {are} no schedule: {', '.join(names)}", file=sys.stderr)  # noqa: T201 - as above
 
 
-def _duplicates(all_loaded: list[Loaded]) -> Iterator[Fault]:
-    return duplicates((loaded.pipeline.name, loaded.named_at) for loaded in all_loaded if loaded.pipeline is not None)
+def _duplicates(files: list[LoadedFile]) -> Iterator[Fault]:
+    return duplicates((file.name, file.named_at) for file in files if file.is_valid)
 
 
 def _report(faults: list[Fault]) -> int:

@@ -77,7 +77,7 @@ def _validated(
     faults: list[Fault] = []
     for file in files:
         if file not in known:
-            loaded = project.load(file, overrides)
+            loaded = project.load_file(file, overrides)
             faults += loaded.faults
             if not loaded.faults:
                 known[file] = verdicts.add(loaded)

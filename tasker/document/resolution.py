@@ -131,7 +131,7 @@ class Resolver:
             return None
         self._most_merges += self._limits.instance_merges * len(self._entries)
         places = {key: span for key, (_, span) in self._entries.items()}
-        return Entries(self._root.cells[FOR_EACH].span, places)
+        return Entries(self._root.cells[FOR_EACH].span, places, tuple(self._first_faults))
 
     def _look_at_entries(self, cell: Cell) -> None:
         if ITEM in self._root.cells:
@@ -732,6 +732,8 @@ class Entries:
     span: Span
     keys: Mapping[str, Span]
     """Where each entry is named, by its key, in order."""
+    faults: tuple[Fault, ...]
+    """What is wrong with the file whatever its entries are, as far as that is known by now."""
 
 
 class _StopError(Exception):

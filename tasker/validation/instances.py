@@ -16,7 +16,7 @@ from tasker.validation.findings import Findings, suggestion
 from tasker.validation.steps import MOST_DEFAULTS, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from tasker.document import Document, Entries
     from tasker.document.values import Value
@@ -30,16 +30,15 @@ _NAMED = 3
 """Instances that a message names, where there are more than one of them besides."""
 
 
-def check_entries(entries: Entries, faults: Iterable[Fault]) -> None:
-    """Refuse what cannot make pipelines; raises `InvalidFileError`, with `faults`, which are known already."""
-    known = list(faults)
-    findings = Findings(known)
+def check_entries(entries: Entries) -> None:
+    """Refuse what cannot make pipelines: raises `InvalidFileError`."""
+    findings = Findings(entries.faults)
     if len(entries.keys) > MOST_INSTANCES:
         message = f"'for_each' has at most {MOST_INSTANCES:,} entries, not {len(entries.keys):,}"
         findings.add(
             "too-large", entries.span.place, message, "make several files of it, which include what they share"
         )
-    elif not entries.keys and not known:
+    elif not entries.keys and not entries.faults:
         message = "'for_each' has no entry, and the file makes no pipeline"
         findings.add(
             "missing-key", entries.span.place, message, "for a pipeline without instances, leave 'for_each' out"
@@ -47,20 +46,23 @@ def check_entries(entries: Entries, faults: Iterable[Fault]) -> None:
     for key, span in entries.keys.items() if len(entries.keys) <= MOST_INSTANCES else ():
         if not NAME.fullmatch(key):
             findings.add("bad-value", span.place, "an entry of 'for_each' cannot be named like this", NAME_RULE)
-    if len(findings.faults) > len(known) or not entries.keys:
+    if len(findings.faults) > len(entries.faults) or not entries.keys:
         raise InvalidFileError(findings.faults)
 
 
-def check_instance(instance: str | None, entries: Entries | None, asked: Place) -> None:
-    """Refuse what names none of a file's pipelines, from the place where it is asked for: raises `InvalidFileError`."""
-    if entries is None:
+def check_instance(instance: str | None, keys: Collection[str] | None, asked: Place) -> None:
+    """Refuse what names none of a file's pipelines, from the place where it is asked for: raises `InvalidFileError`.
+
+    `keys` are those of its `for_each`, where it has one.
+    """
+    if keys is None:
         if instance is None:
             return
         message, hint = f"there is no instance '{instance}': the file has no 'for_each'", "leave the instance out"
     elif instance is None:
-        message, hint = "the file makes several pipelines, and it is not said which", suggestion("", entries.keys)
-    elif instance not in entries.keys:
-        message, hint = f"'for_each' has no entry '{instance}'", suggestion(instance, entries.keys)
+        message, hint = "the file makes several pipelines, and it is not said which", suggestion("", keys)
+    elif instance not in keys:
+        message, hint = f"'for_each' has no entry '{instance}'", suggestion(instance, keys)
     else:
         return
     raise InvalidFileError([Fault("unknown-instance", asked, message, hint)])
@@ -94,8 +96,8 @@ def _defaults(documents: Sequence[Document], steps: Sequence[int]) -> int:
     return sum(sizes.get(each, 0) * count for each, count in zip(found, steps, strict=True))
 
 
-def of_instances(told: Mapping[str | None, Sequence[Fault]]) -> tuple[Fault, ...]:
-    """The faults of all instances, each once, in the order of their places: what not all have, with those that do."""
+def of_instances(told: Mapping[str | None, Sequence[Fault]], entries: Entries) -> tuple[Fault, ...]:
+    """The faults of instances, each once, in the order of their places: what not all have, with those that do."""
     keys: dict[Fault, list[str | None]] = {}
     hints: dict[Fault, str] = {}
     for key, faults in told.items():
@@ -104,12 +106,11 @@ def of_instances(told: Mapping[str | None, Sequence[Fault]]) -> tuple[Fault, ...
             bare = replace(fault, hint="")
             keys.setdefault(bare, []).append(key)
             hints.setdefault(bare, fault.hint)
-    found = [
-        replace(
-            bare, message=bare.message + _of(having) * (len(having) < len(told) or len(told) == 1), hint=hints[bare]
-        )
-        for bare, having in keys.items()
-    ]
+    of_file = {replace(fault, hint="") for fault in entries.faults}
+    found = []
+    for bare, having in keys.items():
+        of_all = bare in of_file or (len(having) == len(told) and len(told) > 1)
+        found.append(replace(bare, message=bare.message + ("" if of_all else _of(having)), hint=hints[bare]))
     return tuple(sorted(found, key=lambda fault: (fault.place.file, fault.place.line, fault.place.column)))
 
 
