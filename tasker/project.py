@@ -303,6 +303,9 @@ class Project:
             instance=loaded.instance,
             alone=alone,
         )
+        if pipeline is not None and loaded.occasion.chosen is not None:
+            unfit = [*loaded.occasion.chosen.faults(pipeline, loaded.occasion.earlier)]
+            pipeline, faults = None if unfit else pipeline, [*faults, *unfit]
         if pipeline is None:
             return replace(loaded, faults=tuple(faults))
         occasion = self._local(loaded.occasion, pipeline)

@@ -181,6 +181,7 @@ class Deployment:
         """A pipeline is scheduled no longer, and the next daemon need not know of it."""
         self._unschedule(name, _NO_FILE, at)
         self._since.pop(name, None)
+        self._dispatch.forget(name)
         self._recorder.submit(lambda history: history.forget_pipeline(name))
         if self._metrics:
             self._metrics.forget(name)

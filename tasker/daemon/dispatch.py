@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tasker.daemon.recovery import MOST_RESUMPTIONS, Left, Plan, clear_away, recover
+from tasker.daemon.recovery import MOST_RESUMPTIONS, Left, Plan, recover
 from tasker.facts import Event, Fact, Level, config_invalid
 from tasker.history import Claim, Claimed, RunRecord, RunStatus
 from tasker.launching.messages import RunEnded, RunOrder
 from tasker.pipeline import Resume, instance_of
 from tasker.run import Outcome, Slot, new_run_id
 from tasker.running.channel import TooLargeError
-from tasker.running.workspace import remove
 from tasker.scheduling.scheduler import Settle, Start, Stop
 
 if TYPE_CHECKING:
@@ -73,16 +72,14 @@ class Dispatch:
         announce: Callable[[Fact], None],
         clock: Clock,
         journals: Path,
-        workspaces: Path | None,
     ) -> None:
-        """Keep the journals of runs in this folder; of those that dead daemons leave, clear away the workspaces."""
+        """Keep the journals of runs in this folder."""
         self._scheduler = scheduler
         self._reloading = reloading
         self._recorder = recorder
         self._announce = announce
         self._clock = clock
         self._journals = journals
-        self._workspaces = workspaces
         self._claims: list[Claim] = []
         """Those of this turn of the main loop, which go to the history together."""
         self._unanswered: dict[Slot, Claim] = {}
@@ -180,17 +177,18 @@ class Dispatch:
         """Take up what is left of pipelines that have not come into force."""
         self.take_up(list(self._left))
 
-    def clear_away(self, run_ids: Iterable[str]) -> None:
-        """Remove what is left of runs that have ended, and whose processes are gone."""
-        if left := [(self._workspace(run_id), self._journal(run_id)) for run_id in run_ids]:
-            clear_away(left)
+    def forget(self, pipeline: str) -> None:
+        """A pipeline is gone, and nothing is to be known of it any more."""
+        self._latest.pop(pipeline, None)
 
     def _recovered(self, answer: Sequence[Recovered] | Exception) -> None:
         if isinstance(answer, Exception):
             raise answer
         for each in sorted(answer, key=lambda each: each.run.slot):
             self._resume(each)
-        self.clear_away(each.run.id for each in answer if each.begun)
+        for each in answer:
+            if each.begun:
+                self._forget_journal(each.run.id)
 
     def _resume(self, recovered: Recovered) -> None:
         """Go on with a run of a dead daemon, if there is anything to go on with."""
@@ -199,17 +197,11 @@ class Dispatch:
         if recovered.begun and not recovered.ended and not recovered.told:
             self._announce_end(DueRun(old.id, slot, old.revision, interrupted=True), old.error or "")
         if not recovered.begun:
-            self._empty(old.id)
             snapshot = snapshot if recovered.earlier is not None else None
             run = DueRun(old.id, slot, old.revision, snapshot, old.resumption, recovered.earlier)
             self._take_up(run, replaced=recovered.replaced, cancelled_by=old.cancel_by)
         elif (new := recovered.next) is not None:
             self._take_up(DueRun(new.id, slot, old.revision, snapshot, new.resumption, recovered.earlier))
-
-    def _empty(self, run_id: str) -> None:
-        """Remove the workspace of a run that had not begun: it is to make it itself."""
-        if (workspace := self._workspace(run_id)) is not None:
-            remove(workspace)
 
     def _take_up(self, run: DueRun, *, replaced: bool = False, cancelled_by: str | None = None) -> None:
         """Have a run that is claimed start when its turn comes."""
@@ -468,11 +460,8 @@ class Dispatch:
     def _journal(self, run_id: str) -> Path:
         return self._journals / f"{run_id}.jsonl"
 
-    def _workspace(self, run_id: str) -> Path | None:
-        return self._workspaces / run_id if self._workspaces else None
-
     def _forget_journal(self, run_id: str) -> None:
-        """The history has it all."""
+        """The history has it all, and the process of the run is gone."""
         with suppress(OSError):
             self._journal(run_id).unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from tasker import history, linux
@@ -43,6 +43,7 @@ from tasker.monitoring.state import DaemonState
 from tasker.run import longest_stop_s
 from tasker.running.process import death
 from tasker.running.stop import Echoes
+from tasker.running.workspace import prune
 from tasker.scheduling.alarm import Alarm
 from tasker.scheduling.scheduler import Scheduler
 from tasker.watching.survey import Survey, survey
@@ -64,6 +65,10 @@ _STEP_S = 1.0
 """Seconds by which the wall clock must run ahead of the monotonic one, or behind, to count as set."""
 _ORPHANS_S = 30.0
 """Seconds between looks for runs of other hosts' daemons that died."""
+_PRUNING_S = 3600.0
+"""Seconds between two looks for workspaces that are old."""
+_PRUNED_WITHIN_S = 600.0
+"""Seconds after which the rest of them is left for the next time."""
 _AGAIN_S = 2.0
 """Seconds until a launcher that died is followed by another."""
 _FOLLOW_UP_S = 15.0
@@ -135,7 +140,6 @@ class Daemon:
         self._selector = selectors.DefaultSelector()
         self._place = watching.state.absolute()
         self._journals = self._place / JOURNALS
-        self._workspaces = None if settings.keep_workspace else settings.workspaces.absolute()
         self._recorder = Recorder(watching.history, self._me, self._inbox.post, retention=watching.retention)
         self._alarm = Alarm(partial(self._inbox.post, None))
         self._max_runs = watching.max_runs
@@ -148,7 +152,6 @@ class Daemon:
             self._announce,
             self._clock,
             self._journals,
-            self._workspaces,
         )
         self._cancellation = Cancellation(self._recorder, self._dispatch)
         self._deployment = Deployment(
@@ -173,7 +176,7 @@ class Daemon:
         self._stopping: list[int] = []
         """The signals that asked to stop."""
         self._numbers = 0
-        self._next_look = self._next_orphans = 0.0
+        self._next_look = self._next_orphans = self._next_pruning = 0.0
         self._again_at: float | None = None
         self._give_up_at = self._leave_at = float("inf")
         self._untold: deque[tuple[Generation, Message]] = deque()
@@ -337,6 +340,7 @@ class Daemon:
             self._reload(self._reloading.revalidate)
         for generation in self._reloading.generations:
             generation.mind()
+        self._prune_workspaces(now)
         self._mind_the_history()
         self._cancellation.look()
         if now >= self._give_up_at:
@@ -398,8 +402,7 @@ class Daemon:
             end_leftovers_of(self._place, self._me.id)
         self._take_over(memory.orphans)
         self._dispatch.adopt(memory.broken_off)
-        self._dispatch.clear_away(memory.over)
-        clear_away((None, journal) for journal in memory.settled)
+        clear_away(memory.over)
         self._deployment.remember(memory.pipelines)
         newest_last = sorted(memory.pipelines, key=lambda each: each.record.updated_at)
         self._reloading.remember(each.snapshot for each in newest_last if each.snapshot)
@@ -473,6 +476,13 @@ class Daemon:
         self._announce_daemon(Event.DAEMON_STOPPED, Level.INFO if written else Level.ERROR, error=error)
 
     # The house
+
+    def _prune_workspaces(self, now: float) -> None:
+        """Have old workspaces removed, by a thread: they may be large."""
+        if now >= self._next_pruning and self._opened:
+            self._next_pruning = now + _PRUNING_S
+            prune_all = partial(prune, self._settings.workspaces, self._clock.now(), within_s=_PRUNED_WITHIN_S)
+            Thread(target=prune_all, name="prune-workspaces", daemon=True).start()
 
     def _mind_the_history(self) -> None:
         """Notice that the history does not answer: it may not even refuse."""

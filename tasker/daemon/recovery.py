@@ -8,7 +8,6 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from threading import Thread
 from typing import TYPE_CHECKING
 
 from tasker import journal, linux
@@ -17,7 +16,6 @@ from tasker.launching.snapshot import Snapshot
 from tasker.pipeline import Catchup, Overlap, Resume
 from tasker.records import from_json
 from tasker.run import Outcome, Status
-from tasker.running.workspace import remove
 from tasker.settling import settle
 
 if TYPE_CHECKING:
@@ -181,20 +179,11 @@ def _is_replaced(history: History, run: RunRecord, version: Version) -> bool:
     return bool(latest) and latest[0].slot.at > run.slot
 
 
-def clear_away(left: Iterable[tuple[Path | None, Path]]) -> None:
-    """Remove workspaces and journals that nobody needs any more, in a thread: a workspace may be large.
-
-    A journal goes after its run's workspace: as long as it is there, a daemon that starts looks for the workspace.
-    """
-    Thread(target=_clear_away, args=(list(left),), name="clear-away", daemon=True).start()
-
-
-def _clear_away(left: Iterable[tuple[Path | None, Path]]) -> None:
-    for workspace, journal_ in left:
+def clear_away(journals: Iterable[Path]) -> None:
+    """Remove journals that nobody needs any more."""
+    for each in journals:
         with suppress(OSError):
-            if workspace is not None:
-                remove(workspace)
-            journal_.unlink(missing_ok=True)
+            each.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +195,8 @@ class Memory:
     """The runs that they left, which are now its own."""
     broken_off: Sequence[Left]
     """Runs of theirs that were interrupted, in order or not, and of which nobody has said what is to come of them."""
-    over: Sequence[str]
-    """The ids of other runs that have ended, and whose journals are still there."""
-    settled: Sequence[Path]
-    """The journals of commands' runs that are over, too."""
+    over: Sequence[Path]
+    """The journals of other runs that have ended, those of commands among them."""
 
 
 def remembered(history: History, state: Path, at: datetime) -> Memory:
@@ -228,16 +215,17 @@ def remembered(history: History, state: Path, at: datetime) -> Memory:
     ]
     orphans = history.orphans(at)
     broken_off, over = _journalled(history, state / JOURNALS)
-    return Memory(known, orphans, broken_off, over, settle(history, state / journal.FOREGROUND, at))
+    return Memory(known, orphans, broken_off, [*over, *settle(history, state / journal.FOREGROUND, at)])
 
 
-def _journalled(history: History, journals: Path) -> tuple[list[Left], list[str]]:
+def _journalled(history: History, journals: Path) -> tuple[list[Left], list[Path]]:
     """Which runs that are not active have a journal still, broken off or over.
 
     Whoever hears that a run's process has ended lets go of its journal: where one is left, nobody had. A run that the
     history does not know was under way when that was lost.
     """
-    broken_off, over = list[Left](), list[str]()
+    broken_off: list[Left] = []
+    over: list[Path] = []
     for path in sorted(journals.glob("*.jsonl")):
         run = next((run for run in history.found(path.stem, 1) if run.id == path.stem), None)
         if run is None:
@@ -245,7 +233,7 @@ def _journalled(history: History, journals: Path) -> tuple[list[Left], list[str]
         elif run.status is RunStatus.INTERRUPTED and not history.lives(run.daemon):
             broken_off.append(Left(run.id, run.pipeline, told=True))
         elif run.status not in ACTIVE and not history.lives(run.daemon):
-            over.append(run.id)
+            over.append(path)
     return broken_off, over
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tasker.facts import Event, Fact, Level
+from tasker.running.workspace import prune
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
     from tasker.foreground.recording import Place
     from tasker.project import Project
 
+_PRUNED_WITHIN_S = 2.0
+"""Seconds that a command takes for it: nobody waits for more."""
+
 
 def carry_out(project: Project, files: Iterable[Sequence[Planned]], manner: Manner) -> int:
     """Carry out the runs of one file after the other, until a signal stops one; the highest exit status.
 
     The runs of one file go on together, as many at a time as it says in `max_parallel`. `tasker once` plans them from
     files as they are, `tasker rerun` from what the history has kept: `Planned` says what is to run, and `Manner` who
-    is told and where it is kept. For a program's own process, in its main thread.
+    is told and where it is kept. In the end old workspaces are removed. For a program's own process, in its main
+    thread.
     """
     place, highest = _place(manner), 0
     for runs in files:
@@ -33,6 +38,7 @@ def carry_out(project: Project, files: Iterable[Sequence[Planned]], manner: Mann
         highest = max(highest, status)
         if status > 1:
             break
+    prune(project.settings.workspaces, datetime.now(UTC), within_s=_PRUNED_WITHIN_S)
     return highest
 
 

@@ -11,14 +11,14 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 from tasker.conversion import Mismatch, convert
-from tasker.pipeline import LateArgument, OnFailure
-from tasker.references import Known, MissingOutputError, outputs_read, resolved
+from tasker.pipeline import OnFailure
+from tasker.references import Known, MissingOutputError, resolved
 from tasker.run import Status, StepRun
+from tasker.running.reading import read_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tasker.document.values import OutputReference
     from tasker.pipeline import Step
     from tasker.running.reuse import Reuse
 
@@ -86,7 +86,7 @@ class Order:
     def known(self, step: Step) -> Known:
         """What the step may know of what it refers to."""
         return Known(
-            outputs={reference.step: self.ended[reference.step].outputs for reference in _read(step)}, run=self._run
+            outputs={reference.step: self.ended[reference.step].outputs for reference in read_by(step)}, run=self._run
         )
 
     def passed(self, passed: Pass) -> StepRun:
@@ -116,7 +116,7 @@ class Order:
 
     def _unmet(self, step: Step) -> Iterator[Pass]:
         """What the step asks for itself that does not hold."""
-        for reference in _read(step):
+        for reference in read_by(step):
             status = self.ended[reference.step].status
             if status is not Status.SUCCEEDED and not reference.optional:
                 yield Pass(step, Status.SKIPPED, f"it reads outputs of step '{reference.step}', which {_past(status)}")
@@ -131,13 +131,6 @@ class Order:
             return step.when
         value = resolved(step.when.value, self.known(step), self._mask)
         return value is None or bool(convert(value, step.when.annotation))
-
-
-def _read(step: Step) -> Iterator[OutputReference]:
-    """The outputs that the step reads."""
-    for value in (step.when, *step.arguments.values()):
-        if isinstance(value, LateArgument):
-            yield from outputs_read(value.value)
 
 
 def _past(status: Status) -> str:

@@ -227,7 +227,7 @@ def test_a_run_that_was_interrupted_in_order_is_resumed_if_its_daemon_died_befor
     memory = remembered(history, state, LATER)
 
     assert memory.broken_off == [Left("run-2", "crm", told=True)]
-    assert memory.over == ["run-3"]
+    assert [each.stem for each in memory.over] == ["run-3"]
     assert recovered(history, state, run_id="run-2", told=True).next is not None
 
 
@@ -325,7 +325,7 @@ def test_a_run_of_a_command_that_died_is_settled_when_a_daemon_starts(history: H
 
     memory = remembered(history, state, LATER)
 
-    assert memory.settled == [path]
+    assert memory.over == [path]
     assert [orphan.run.id for orphan in memory.orphans] == []
     assert history.found("once-1")[0].status is RunStatus.INTERRUPTED
     assert [step.outputs for step in history.step_runs("once-1")] == [{"file": "a.json"}]
