@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tasker import journal
+from tasker import journal, linux
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from tasker.history import History
+
+_QUIET = timedelta(minutes=1)
+"""How long nothing is written to a journal whose run the history may not hear of any more."""
 
 
 def settle(history: History, journals: Path, now: datetime) -> list[Path]:
@@ -18,6 +22,31 @@ def settle(history: History, journals: Path, now: datetime) -> list[Path]:
 
     Raises `HistoryError`.
     """
-    left = [path.stem for path in sorted(journals.glob("*.jsonl")) if not journal.is_being_written(path)]
-    over = history.settle(now, lambda run_id: journal.read(journals / f"{run_id}.jsonl"), left)
+    over = history.settle(now, lambda run_id: journal.read(journals / f"{run_id}.jsonl"), _left(journals, now))
     return [journals / f"{run_id}.jsonl" for run_id in over]
+
+
+def _left(journals: Path, now: datetime) -> list[str]:
+    """The runs of which there are journals that nobody writes."""
+    quiet = [path for path in sorted(journals.glob("*.jsonl")) if _written_at(path, now) < now - _QUIET]
+    return [path.stem for path in quiet if not journal.is_being_written(path)]
+
+
+def _written_at(path: Path, now: datetime) -> datetime:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError:
+        return now
+
+
+def settle_seen(seen: History, where: str | Path, journals: Path) -> None:
+    """Settle what who only reads can see to have died on this host, if it may write there."""
+    from tasker.history import ACTIVE, History, HistoryError  # noqa: PLC0415 - a command imports it beside its run
+    from tasker.history.presence import this_host  # noqa: PLC0415
+
+    running = seen.runs(statuses=ACTIVE, foreground=True)
+    here = [run for run in running if run.host == this_host()]
+    if any(run.pid is None or linux.started(run.pid) != run.pid_started for run in here):
+        with suppress(HistoryError, OSError), History.join(where) as history:
+            for path in settle(history, journals, datetime.now(UTC)):
+                path.unlink(missing_ok=True)

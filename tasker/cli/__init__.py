@@ -12,7 +12,21 @@ from tasker.cli.boundary import caught
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("once", "watch", "validate", "tasks", "show", "next", "runs", "logs", "health", "new")
+COMMANDS = (
+    "once",
+    "watch",
+    "validate",
+    "tasks",
+    "show",
+    "next",
+    "runs",
+    "logs",
+    "diff",
+    "cancel",
+    "rerun",
+    "health",
+    "new",
+)
 """Each is a module of this package with `add`, which adds its parser, and `run`, which does it."""
 
 _DESCRIPTION = "A configuration-driven orchestrator: a HOCON file, a folder of tasks, one process."

@@ -7,27 +7,25 @@ import time
 from typing import TYPE_CHECKING
 
 from tasker.cli import options
-from tasker.errors import UsageError
+from tasker.cli.named import WORDS, run_named, settle_seen
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
     from tasker.facts import Fact
-    from tasker.history import History, RunRecord
+    from tasker.history import History
 
 _FOLLOW_S = 0.2
 """Seconds between two looks for what is new."""
 _AT_ONCE = 1000
 """Facts that are read at once."""
-_MOST_TOLD = 5
-"""Runs that are named where several ids begin alike."""
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = commands.add_parser("logs", help="the log of one run", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="an id, how one begins, or a pipeline")
+    parser.add_argument("run", metavar="RUN", help=WORDS)
     options.add_flag(parser, "--follow", help="go on until the run has ended")
     options.add_history(parser)
     parser.set_defaults(command=run)
@@ -39,32 +37,18 @@ def run(arguments: argparse.Namespace) -> int:
 
     place = options.history(arguments)
     with History.read(place) as history:
-        record = _found(history, arguments.run)
+        settle_seen(history, place, arguments)
+        record = run_named(history, arguments.run)
         tell = _teller()
         last = _told(history, record.id, 0, tell)
         while arguments.follow and record.ended_at is None:
             time.sleep(_FOLLOW_S)
-            record = _found(history, record.id)
+            settle_seen(history, place, arguments)
+            record = run_named(history, record.id)
             last = _told(history, record.id, last, tell)
     if record.lines_dropped:
         print(f"tasker: {record.lines_dropped} lines of this log were not kept", file=sys.stderr)  # noqa: T201
     return 0
-
-
-def _found(history: History, name: str) -> RunRecord:
-    """The run that is meant. Raises `UsageError`."""
-    found = history.found(name, _MOST_TOLD + 1)
-    if not found or found[0].id != name:
-        found = history.runs(name, limit=1) or found
-    if not found:
-        message = f"the history knows no run, and no pipeline with a run, named '{name}': `tasker runs` lists them"
-        raise UsageError(message)
-    if len(found) > 1:
-        listed = ", ".join(each.id for each in found[:_MOST_TOLD])
-        more = ", …" if len(found) > _MOST_TOLD else ""
-        message = f"several runs have ids that begin with '{name}': {listed}{more}"
-        raise UsageError(message)
-    return found[0]
 
 
 def _told(history: History, run_id: str, after: int, tell: Callable[[Fact], None]) -> int:

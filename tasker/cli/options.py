@@ -84,8 +84,13 @@ def add_tasks(parser: argparse.ArgumentParser) -> None:
 
 def add_file_options(parser: argparse.ArgumentParser) -> None:
     """Add what decides how conf files are read."""
-    add_tasks(parser)
     add(parser, "--conf-dir", metavar="DIR", help="the folder that includes may not leave (default: the file's own)")
+    add_surroundings(parser)
+
+
+def add_surroundings(parser: argparse.ArgumentParser) -> None:
+    """Add what conf files are read with, wherever their texts are from."""
+    add_tasks(parser)
     add(parser, "--secrets", metavar="DIR", help="the folder of files that ${secret.NAME} reads")
     add_secret_env(parser)
     add(parser, "--workspace", metavar="DIR", help="the folder in which runs have their workspaces")

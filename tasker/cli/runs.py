@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tasker.cli import options
+from tasker.cli.named import settle_seen
 from tasker.errors import UsageError
 from tasker.run import Outcome
 
@@ -34,6 +35,12 @@ _TOLD = (
     "error",
     "resumed_from",
     "resumption",
+    "foreground",
+    "overrides",
+    "commit",
+    "workspace",
+    "cancel_at",
+    "cancel_by",
     "lines_dropped",
 )
 """What is told of a run, in this order."""
@@ -42,7 +49,7 @@ _TOLD = (
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = commands.add_parser("runs", help="the history", description=__doc__)
-    parser.add_argument("pipeline", metavar="PIPELINE", nargs="?", help="of this pipeline alone")
+    parser.add_argument("pipeline", metavar="PIPELINE", nargs="?", help="of this pipeline and its instances alone")
     parser.add_argument("--slots", action="store_true", help="tell of slots, also of those that came to no run")
     parser.add_argument(
         "--status",
@@ -62,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     place = options.history(arguments)
     with History.read(place) as history:
+        settle_seen(history, place, arguments)
         told = [*(_slots if arguments.slots else _runs)(history, arguments)]
         if not told and arguments.pipeline is not None:
             _check_known(history, arguments.pipeline)
@@ -74,12 +82,14 @@ def _runs(history: History, arguments: argparse.Namespace) -> Iterable[dict[str,
 
     known = [status for status in RunStatus if status is not RunStatus.SKIPPED]
     statuses = [RunStatus(each) for each in _chosen(arguments.status, known)]
-    return map(_run, history.runs(arguments.pipeline, statuses=statuses, limit=arguments.limit))
+    found = history.runs(arguments.pipeline, statuses=statuses, limit=arguments.limit, instances=True)
+    return map(told_of, found)
 
 
 def _slots(history: History, arguments: argparse.Namespace) -> Iterable[dict[str, Any]]:
     outcomes = [Outcome(each) for each in _chosen(arguments.status, Outcome)]
-    return map(_slot, history.slots(arguments.pipeline, outcomes=outcomes, limit=arguments.limit))
+    found = history.slots(arguments.pipeline, outcomes=outcomes, limit=arguments.limit, instances=True)
+    return map(_slot, found)
 
 
 def _chosen(given: Sequence[str], known: Iterable[StrEnum]) -> Sequence[str]:
@@ -94,17 +104,22 @@ def _chosen(given: Sequence[str], known: Iterable[StrEnum]) -> Sequence[str]:
 def _check_known(history: History, name: str) -> None:
     """Raise `UsageError` where nothing is known of a pipeline: its name is misspelt, or it has not had a slot yet."""
     from tasker.nearest import nearest  # noqa: PLC0415
+    from tasker.pipeline import base_name  # noqa: PLC0415
 
     names = [each.name for each in history.pipelines()]
-    if name not in names and not history.runs(name, limit=1) and not history.slots(name, limit=1):
-        close = nearest(name, names)
+    bases = [base_name(each) for each in names]
+    if name in (*names, *bases):
+        return
+    if not history.runs(name, limit=1, instances=True) and not history.slots(name, limit=1, instances=True):
+        close = nearest(name, [*names, *bases])
         message = f"the history knows no pipeline named '{name}'{f'; did you mean {close!r}?' if close else ''}"
         raise UsageError(message)
 
 
-def _run(record: RunRecord) -> dict[str, Any]:
-    told = {**asdict(record), "run_id": record.id}
-    return _plain({name: told[name] for name in _TOLD if told[name] not in (None, 0, "") or name in _NUMBERS})
+def told_of(record: RunRecord) -> dict[str, Any]:
+    """What is told of a run, as JSON data."""
+    told = {**asdict(record), "run_id": record.id, "commit": record.git_commit}
+    return _plain({name: told[name] for name in _TOLD if told[name] not in (None, 0, "", {}) or name in _NUMBERS})
 
 
 _NUMBERS = ("duration_s", "late_s")

@@ -16,7 +16,7 @@ from tasker.durations import format_duration
 from tasker.reports import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _SHORTEST_ID = 8
 """Characters of a run's id that are shown at least: fewer may soon be another's, too."""
@@ -29,6 +29,7 @@ _STATUS_COLOURS = {
     "running": "cyan",
     "waiting": "dim",
 }
+_DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def print_tasks(tasks: list[dict[str, Any]]) -> None:
@@ -114,6 +115,17 @@ def print_outcomes(slots: Sequence[dict[str, Any]]) -> None:
         )
     table.columns[3].no_wrap = True
     _console().print(table)
+
+
+def print_diff(differing: Mapping[str, tuple[str, str]], lines: Sequence[str]) -> None:
+    """Print what two runs differ in, and the lines in which what they carried out does."""
+    console = _console()
+    for name, (before, after) in differing.items():
+        console.print(Text.assemble((f"{name}: ", "dim"), visible(before), (" → ", "dim"), visible(after)))
+    for line in lines:
+        console.print(Text(visible(line), _DIFF_COLOURS.get(line[:1], "")), soft_wrap=True)
+    if not lines:
+        console.print(Text("what they carry out is the same", "dim"))
 
 
 def results(runs: Sequence[dict[str, str]]) -> Table:

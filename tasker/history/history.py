@@ -290,6 +290,11 @@ class History:
         with self.transaction():
             runs.cancel(self._database, run_id, by, at)
 
+    def deserted(self) -> bool:
+        """Whether there is no daemon that could heed it."""
+        with self._database.without_daemon() as alone:
+            return alone
+
     def to_cancel(self) -> dict[str, str]:
         """This one's runs that are to be cancelled and have not ended, with who wants that."""
         return runs.to_cancel(self._database, self._daemon.id)

@@ -82,8 +82,8 @@ def bury_commands(database: Database, now: datetime) -> None:
 
 def daemons_live(database: Database, now: datetime) -> bool:
     """Whether there is a daemon that has given a sign of life of late."""
-    found = database.rows("SELECT 1 FROM daemons WHERE beat_at > :since", since=stamp(now - DEAD_AFTER))
-    return bool(found)
+    found = database.rows("SELECT * FROM daemons WHERE beat_at > :since", since=stamp(now - DEAD_AFTER))
+    return not all(row.get("foreground") for row in found)  # an older tasker's table tells of daemons alone
 
 
 def _listed(database: Database, *, foreground: bool) -> list[DaemonRecord]:

@@ -59,7 +59,8 @@ def begin(database: Database, run_id: str, process: Process, at: datetime) -> No
 
 def started(database: Database, run: RunRecord, at: datetime) -> None:
     """A run has started, be it known already or not; on which version, only the run itself can tell."""
-    record = replace(run, status=RunStatus.RUNNING, started_at=at, late_s=(at - run.slot).total_seconds())
+    late_s = None if run.foreground else (at - run.slot).total_seconds()
+    record = replace(run, status=RunStatus.RUNNING, started_at=at, late_s=late_s)
     database.change(
         f"{_INSERT} ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,"
         " snapshot_id = COALESCE(excluded.snapshot_id, runs.snapshot_id),"
