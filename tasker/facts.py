@@ -42,6 +42,7 @@ class Event(StrEnum):
     DAEMON_RECOVERED = "daemon.recovered"
     CLOCK_STEPPED = "clock.stepped"
     HISTORY_UNAVAILABLE = "history.unavailable"
+    RESUME_NOTHING = "resume.nothing"
 
 
 class Level(StrEnum):

@@ -59,6 +59,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     Event.DAEMON_RECOVERED: ("green", "the {what} works again"),
     Event.CLOCK_STEPPED: ("", "the clock was set by {by_s} s"),
     Event.HISTORY_UNAVAILABLE: ("", "the history does not have this{why}"),
+    Event.RESUME_NOTHING: ("", "there is nothing to resume{why}"),
 }
 """The colour and the words of each event; those of errors and warnings have the colour of these."""
 

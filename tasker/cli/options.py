@@ -28,7 +28,7 @@ DEFAULT_STATE = ".tasker"
 """The folder in which the daemon keeps what it has to know again."""
 NO_HISTORY = "none"
 """What `--history` says where nothing is to be kept."""
-_SWITCH = {
+SWITCH = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off", ""), False),
 }
@@ -62,12 +62,12 @@ def add_flag(parser: argparse.ArgumentParser, flag: str, *, help: str) -> None: 
 def _switched(variable: str) -> bool:
     """Whether the variable says that the option is there; raises `UsageError` where it says neither."""
     said = os.environ.get(variable, "")
-    if said.lower() not in _SWITCH:
+    if said.lower() not in SWITCH:
         message = (
             f"{variable} is {said!r}, which is neither yes nor no: write 1, true, yes or on, or 0, false, no or off"
         )
         raise UsageError(message)
-    return _SWITCH[said.lower()]
+    return SWITCH[said.lower()]
 
 
 def add_tasks(parser: argparse.ArgumentParser) -> None:

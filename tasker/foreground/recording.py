@@ -23,7 +23,6 @@ from tasker.shown import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime
     from pathlib import Path
 
     from tasker.facts import Fact
