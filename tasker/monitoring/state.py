@@ -24,7 +24,7 @@ class DaemonState:
     invalid: Mapping[str, tuple[Fault, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """The faults of each file that is not valid as it stands, conf files and modules of tasks."""
     runs_on: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """By file that is invalid and whose last good version stays scheduled: its revision, or how many instances it has."""
+    """By invalid file whose last good version stays scheduled: its revision, or how many instances it has."""
     troubles: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """What does not work, by what it is (`history`, `watch`, `log`), and why. The names are few and fixed."""
     waiting: int = 0

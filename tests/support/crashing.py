@@ -29,6 +29,7 @@ from support.command import TASKER, eventually, processes_with
 from tasker import linux
 from tasker.daemon.recovery import MOST_RESUMPTIONS
 from tasker.history import ACTIVE, History, HistoryError, RunRecord, RunStatus, SlotRecord, UnfitError
+from tasker.pipeline import base_name
 from tasker.run import Outcome
 
 SETTLING_S = 60.0
@@ -61,7 +62,7 @@ class {name}(Task):
 '''
 _BROKEN_MODULES = ("def (", "raise RuntimeError('broken')", "import no_such_module", "import os; os._exit(3)")
 _BROKEN_FILES = ("tasks = [", "tasks = [ { name = no-such-task } ]", 'schedule = "61 * * * *"\ntasks = []')
-_CRONS = ("* * * * * *", "*/2 * * * * *", "1-59/2 * * * * *", "*/3 * * * * *")
+_CRONS = ("*/2 * * * * *", "1-59/2 * * * * *", "*/3 * * * * *", "1-59/3 * * * * *")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Step:
     args: str = ""
     more: str = ""
 
-    def text(self, task: str, marks: Path, edit: int) -> str:
+    def text(self, task: str, marks: Path, edit: str) -> str:
         """The step as it stands in the file."""
         args = ", ".join(filter(None, (f"marks = {marks}, edit = {edit}", self.args)))
         return "{ " + ", ".join(filter(None, (f"id = {self.id}, name = {task}, args {{ {args} }}", self.more))) + " }"
@@ -90,6 +91,8 @@ class Kind:
     task: str = "mark"
     stays: bool = False
     """Whether it is valid, and has its name, all the time."""
+    keys: tuple[str, ...] = ()
+    """Those of its `for_each`, which come and go."""
 
     @property
     def resumes(self) -> bool:
@@ -117,7 +120,16 @@ KINDS = (
     Kind("hooked", "overlap = skip", _SLOW, finally_=(Step("tidy"),)),
     Kind("coded", "overlap = queue, catchup = latest", task="other"),
     Kind("included", "overlap = allow, catchup = latest", more='include "_shared.conf"'),
+    Kind("each", "overlap = queue, catchup = latest", _SLOW, keys=("x", "y", "z")),
 )
+
+
+@dataclass(slots=True)
+class Entry:
+    """A pipeline of a file, as it is to be just now."""
+
+    cron: str
+    edit: int = 0
 
 
 @dataclass(slots=True)
@@ -125,30 +137,41 @@ class File:
     """A conf file, as it is to be just now."""
 
     kind: Kind
-    cron: str
+    entries: dict[str, Entry]
+    """By key; by an empty one where the file has no `for_each`."""
     overlap: str = ""
     """Where it is another than the kind's."""
     renamed: bool = False
-    edit: int = 0
     state: str = "valid"
     """Or `broken`, or `gone`."""
 
     @property
     def name(self) -> str:
-        """The name of its pipeline."""
+        """What its pipelines are named by."""
         return f"{self.kind.name}{'-too' if self.renamed else ''}"
+
+    @property
+    def names(self) -> set[str]:
+        """The names of its pipelines."""
+        return {f"{self.name}/{key}" if key else self.name for key in self.entries}
 
     def text(self, marks: Path) -> str:
         """What is in it."""
         kind = self.kind
-        schedule = f'cron = "{self.cron}", {kind.schedule}' + (f", overlap = {self.overlap}" if self.overlap else "")
+        if kind.keys:
+            items = (f'{key} {{ edit = {each.edit}, cron = "{each.cron}" }}' for key, each in self.entries.items())
+            for_each, cron, edit = f"for_each {{ {', '.join(items)} }}", "${item.cron}", "${item.edit}"
+        else:
+            (entry,) = self.entries.values()
+            for_each, cron, edit = "", f'"{entry.cron}"', str(entry.edit)
+        schedule = f"cron = {cron}, {kind.schedule}" + (f", overlap = {self.overlap}" if self.overlap else "")
         lists = {"tasks": kind.steps, "finally": kind.finally_}
         steps = (
-            f"{key} = [ {', '.join(step.text(kind.task, marks, self.edit) for step in listed)} ]"
+            f"{key} = [ {', '.join(step.text(kind.task, marks, edit) for step in listed)} ]"
             for key, listed in lists.items()
             if listed
         )
-        return "\n".join((f"name = {self.name}", kind.more, f"schedule {{ {schedule} }}", *steps, ""))
+        return "\n".join((f"name = {self.name}", for_each, kind.more, f"schedule {{ {schedule} }}", *steps, ""))
 
 
 @dataclass(slots=True)
@@ -275,8 +298,13 @@ class Crashing:
         for name in self._modules:
             self._write_module(name, _TASK.format(name=name.capitalize()))
         self._write("_shared.conf", "max_parallel = 2\n")
-        self._files = {kind.name: File(kind, self.random.choice(_CRONS)) for kind in KINDS}
+        self._files = {
+            kind.name: File(kind, {key: Entry(self.random.choice(_CRONS)) for key in kind.keys or ("",)})
+            for kind in KINDS
+        }
         for file in self._files.values():
+            for entry in file.entries.values():
+                entry.edit = self._next_edit()
             self._put(file)
 
     # Lives
@@ -294,7 +322,7 @@ class Crashing:
             ),
             (55, 15, 12, 8, 10),
         )[0]
-        if self.random.random() < 0.5:
+        if self.random.random() < 0.6:
             self._edit_for(self.random.uniform(0.0, 0.8))
         else:
             self._wait_for("slot.due")
@@ -318,7 +346,8 @@ class Crashing:
             self._write_module(name, _TASK.format(name=name.capitalize()))
         for file in self._files.values():
             file.state = "gone" if not file.kind.stays and self.random.random() < 0.2 else "valid"
-            file.cron = _NEVER
+            for entry in file.entries.values():
+                entry.cron = _NEVER
             self._put(file)
         self._start()
         if not self._eventually(self._is_at_rest):
@@ -429,6 +458,7 @@ class Crashing:
             self._break_or_mend,
             self._edit_module,
             self._edit_include,
+            self._remove_or_add_entry,
         )
         edit = self.random.choice(edits)
         edit()
@@ -438,11 +468,14 @@ class Crashing:
         return self.random.choice([file for file in self._files.values() if stays or not file.kind.stays])
 
     def _touch(self) -> None:
-        self._put(self._any())
+        file = self._any()
+        self.random.choice([*file.entries.values()]).edit = self._next_edit()
+        self._put(file)
 
     def _reschedule(self) -> None:
         file = self._any()
-        file.cron = self.random.choice(_CRONS)
+        entry = self.random.choice([*file.entries.values()])
+        entry.cron, entry.edit = self.random.choice(_CRONS), self._next_edit()
         self._put(file)
 
     def _change_overlap(self) -> None:
@@ -458,6 +491,15 @@ class Crashing:
     def _remove_or_add(self) -> None:
         file = self._any(stays=False)
         file.state = "valid" if file.state == "gone" else "gone"
+        self._put(file)
+
+    def _remove_or_add_entry(self) -> None:
+        file = self.random.choice([file for file in self._files.values() if file.kind.keys])
+        key = self.random.choice(file.kind.keys)
+        if key not in file.entries:
+            file.entries[key] = Entry(self.random.choice(_CRONS), self._next_edit())
+        elif len(file.entries) > 1:
+            del file.entries[key]
         self._put(file)
 
     def _break_or_mend(self) -> None:
@@ -480,7 +522,6 @@ class Crashing:
 
     def _put(self, file: File) -> None:
         """Have a file be as it is to be."""
-        file.edit = self._next_edit()
         name = f"{file.kind.name}.conf"
         match file.state:
             case "gone":
@@ -542,7 +583,7 @@ class Crashing:
         """What is not over."""
         try:
             with History.read(self._state) as history:
-                wanted = {file.name for file in self._files.values() if file.state == "valid"}
+                wanted = {name for file in self._files.values() if file.state == "valid" for name in file.names}
                 known = {each.name: each.schedule or {} for each in history.pipelines()}
                 stale = [name for name, schedule in known.items() if schedule.get("cron") != [_NEVER]]
                 waiting = [*history.slots(outcomes=[Outcome.WAITING]), *history.runs(statuses=ACTIVE)]
@@ -676,7 +717,7 @@ class Crashing:
 
     @staticmethod
     def _kind(name: str) -> Kind:
-        return next(kind for kind in KINDS if kind.name == name.removesuffix("-too"))
+        return next(kind for kind in KINDS if kind.name == base_name(name).removesuffix("-too"))
 
     def close(self) -> None:
         """Leave nothing behind, whatever happened."""
