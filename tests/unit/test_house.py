@@ -22,6 +22,7 @@ SHIPPED = sorted((ROOT / "tasks").glob("*.py"))
 CODE_ROW = re.compile(r"^\| `([a-z-]+)` \| (.+?) \|", re.MULTILINE)
 WORD_ROW = re.compile(r"^\| ([a-z ]+) \|", re.MULTILINE)
 PINNED = re.compile(r"^([a-z0-9-]+)==", re.MULTILINE)
+VERSION = re.compile(r"^[a-z0-9-]+==\S+", re.MULTILINE)
 
 HEAVY = {
     "apprise",
@@ -125,9 +126,11 @@ def test_who_asks_for_the_version_pays_for_no_command() -> None:
     assert not {"tasker.document", "tasker.settings", *(f"tasker.cli.{command}" for command in COMMANDS)} & loaded
 
 
-def test_what_is_pinned_comes_with_hashes_and_names_no_index() -> None:
-    pins = text("requirements/dev.txt")
+@pytest.mark.parametrize("name", ["dev", "image", "build"])
+def test_what_is_pinned_comes_with_hashes_and_names_no_index(name: str) -> None:
+    pins = text(f"requirements/{name}.txt")
     assert "://" not in pins
+    assert "--hash=" in pins
     for block in re.split(r"\n(?=\S)", pins):
         assert not PINNED.match(block) or "--hash=sha256:" in block
 
@@ -136,6 +139,19 @@ def test_every_dependency_is_pinned() -> None:
     declared = importlib.metadata.requires("tasker") or []
     names = {re.split(r"[^A-Za-z0-9-]", each, maxsplit=1)[0].lower() for each in declared}
     assert names <= set(PINNED.findall(text("requirements/dev.txt")))
+
+
+def test_the_image_is_made_of_what_the_tests_ran_with() -> None:
+    tested = set(VERSION.findall(text("requirements/dev.txt")))
+    for name in ("image", "build"):
+        assert set(VERSION.findall(text(f"requirements/{name}.txt"))) <= tested
+
+
+def test_the_image_has_each_extra_that_a_task_may_need() -> None:
+    (extras,) = re.findall(r'^ARG EXTRAS="(.+)"$', text("Dockerfile"), re.MULTILINE)
+    (locked,) = re.findall(r"^EXTRAS := (.+)$", text("Makefile"), re.MULTILINE)
+    offered = importlib.metadata.metadata("tasker").get_all("Provides-Extra") or []
+    assert set(extras.split()) == set(locked.split()) == set(offered) - {"test", "dev"}
 
 
 def test_every_make_target_says_what_it_does() -> None:
