@@ -44,6 +44,7 @@ CODES = {
     "unknown-timezone": "no time zone has this name",
     "duplicate-pipeline": "two files make pipelines of one name",
     "unknown-instance": "an instance is asked for that the file does not make",
+    "cronjob-differs": "a schedule asks for what a CronJob of Kubernetes cannot do",
 }
 """Every code that a fault can have, and what it means. Codes are stable: tools may rely on them."""
 

@@ -25,6 +25,7 @@ COMMANDS = (
     "cancel",
     "rerun",
     "health",
+    "export",
     "new",
 )
 """Each is a module of this package with `add`, which adds its parser, and `run`, which does it."""

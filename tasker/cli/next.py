@@ -13,17 +13,15 @@ from zoneinfo import ZoneInfo
 
 from tasker.cli import options
 from tasker.cli.files import named_files
-from tasker.duplicates import duplicates
+from tasker.cli.reporting import faults_of, pipelines_of, report_faults, report_unscheduled
 from tasker.durations import format_duration
 from tasker.scheduling.timetable import Timetable
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from tasker.faults import Fault
     from tasker.pipeline import Pipeline
-    from tasker.project import LoadedFile
 
 _OF_ONE = 5
 """Slots that are told of a pipeline alone."""
@@ -56,12 +54,12 @@ def run(arguments: argparse.Namespace) -> int:
     project = options.project(arguments)
     overrides = options.pairs(arguments.set, "--set")
     files = [project.load_file(file, overrides) for file in named_files(arguments.paths)]
-    pipelines = [loaded.pipeline for file in files for loaded in file.loaded if loaded.pipeline is not None]
+    pipelines = list(pipelines_of(files))
     count = arguments.count or (_OF_ONE if len(files) == 1 and len(pipelines) == 1 else _OF_EACH)
     now = datetime.now(UTC)
     _tell(heapq.merge(*(islice(slots(each, now), count) for each in pipelines), key=_moment))
-    _tell_unscheduled([each.name for each in pipelines if each.schedule is None])
-    return _report([*(fault for file in files for fault in file.faults), *_duplicates(files)])
+    report_unscheduled([each.name for each in pipelines if each.schedule is None])
+    return report_faults(faults_of(files))
 
 
 def slots(pipeline: Pipeline, after: datetime) -> Iterator[dict[str, Any]]:
@@ -130,25 +128,3 @@ def _row(slot: dict[str, Any]) -> dict[str, Any]:
         "utc": f"{utc:%a} {_time(utc)}",
         "note": "; ".join(filter(None, (slot.get("note"), jitter))),
     }
-
-
-def _tell_unscheduled(names: Sequence[str]) -> None:
-    if names:
-        are = "pipelines have" if len(names) > 1 else "pipeline has"
-        print(f"tasker: {len(names)} {are} no schedule: {', '.join(names)}", file=sys.stderr)  # noqa: T201 - as above
-
-
-def _duplicates(files: list[LoadedFile]) -> Iterator[Fault]:
-    return duplicates((file.name, file.named_at) for file in files if file.is_valid)
-
-
-def _report(faults: list[Fault]) -> int:
-    """Tell the faults; the exit status."""
-    if not faults:
-        return 0
-    from tasker.faults import Severity  # noqa: PLC0415 - only faults need them
-    from tasker.reports import report  # noqa: PLC0415
-
-    for line in report(faults, colour=sys.stderr.isatty()):
-        print(line, file=sys.stderr)  # noqa: T201 - as above
-    return 2 if any(fault.severity is Severity.ERROR for fault in faults) else 0

@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from tasker.errors import TaskerError
@@ -54,6 +55,9 @@ _SHORTHANDS = {
 _ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
+_WEEK = timedelta(weeks=1)
+_AROUND = timedelta(hours=3)
+"""How long before and after a change of clocks times are touched by it: none is by more than two hours today."""
 _NONE = timedelta()
 
 
@@ -118,6 +122,21 @@ class Cron:
         except (CronSimError, OverflowError):  # the 31st of February; the year 10000
             return
 
+    def mended(self, after: datetime, until: datetime, timezone: ZoneInfo) -> datetime | None:
+        """The first change of clocks, between two moments, around which this is not due just when a clock shows it."""
+        if self._follows_the_clock:
+            return None
+        return next((change for change in _changes(after, until, timezone) if self._is_mended(change, timezone)), None)
+
+    def _is_mended(self, change: datetime, zone: ZoneInfo) -> bool:
+        begin, end = change - _AROUND, change + _AROUND
+        calendar = _calendar(self.fields)
+        shown, mended = (
+            list(takewhile(lambda moment: moment < end, find(calendar, begin, zone)))
+            for find in (_by_the_clock, _by_the_day)
+        )
+        return shown != mended
+
     @property
     def _follows_the_clock(self) -> bool:
         """Whether it says how often, by a star, and not at which times of the day."""
@@ -169,6 +188,15 @@ def _change(early: datetime, late: datetime, zone: ZoneInfo) -> datetime | None:
         middle = (early + (late - early) / 2).replace(microsecond=0)
         early, late = (middle, late) if _ahead(middle, zone) == ahead else (early, middle)
     return late
+
+
+def _changes(after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """When between two moments the zone's clocks are changed: never twice in a week."""
+    early = after.astimezone(UTC)
+    while early < until:
+        if change := _change(early, early + _WEEK, zone):
+            yield change
+        early += _WEEK
 
 
 def _ahead(moment: datetime, zone: ZoneInfo) -> timedelta:
