@@ -7,15 +7,18 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-database test test-thorough crash check format lock bench build image clean
+.PHONY: help setup demo demo-database test test-thorough crash check format lock bench bench-image build image clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(BIN)/.installed ## make .venv with everything in it, as pinned
 
-demo: setup ## scan a real code base for lineage, in seven steps
-	@$(BIN)/tasker once --log-format console conf.d/lineage.conf
+# One application fails on purpose, so that the first command is to end with 1, which says that a step failed. Had
+# another one failed, the second would lack its results, and fail.
+demo: setup ## scan the SQL of eight applications for lineage at once, merge it, back it up
+	@$(BIN)/tasker once --log-format console conf.d/lineage.conf; test $$? -eq 1
+	@$(BIN)/tasker once --log-format console conf.d/lineage-all.conf
 
 demo-database: setup ## scan LedgerSMB's database; needs Debian's packages, and root the first time
 	@tests/support/install_postgres.sh
@@ -57,6 +60,9 @@ lock: setup ## pin the newest dependencies that fit, with their hashes
 
 bench: setup ## measure; one table of ratios (SCALE=5000: as many runs a minute, for five)
 	@$(BIN)/python -m benchmarks $(SCALE)
+
+bench-image: setup ## measure the container image: size, start, memory
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.image
 
 image: ## build the container image tasker: EXTRAS="lineage transform", ENGINE=docker, ARGS=--build-arg=BASE=…
 	@$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format=docker) --build-arg=EXTRAS="$(EXTRAS)" \

@@ -147,10 +147,10 @@ def test_once_runs_the_sample_of_the_seed(image: str) -> None:
 
 
 def test_once_scans_a_real_code_base_with_a_package_of_its_own(own_image: str) -> None:
-    ended = images.run(own_image, "once", "conf.d/lineage.conf", options=["--tmpfs=/etc/tasker/build:mode=1777"])
+    command = ["once", "conf.d/lineage.conf", "--instance", "costs"]
+    ended = images.run(own_image, *command, options=["--tmpfs=/etc/tasker/build:mode=1777"])
     assert ended.status == 0, ended.stderr
-    assert ended.end("scan")["outputs"]["edges"] > 2000
-    assert ended.end("prune")["event"] == "step.succeeded"
+    assert ended.end("scan")["outputs"]["edges"] > 400
 
 
 def test_an_image_made_of_it_has_tasks_of_its_own_and_cannot_change_those_that_ship(own_image: str) -> None:

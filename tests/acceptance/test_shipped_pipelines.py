@@ -1,4 +1,4 @@
-"""The pipelines of `conf.d` by the real command: seven steps on a real code base, and a file for each feature."""
+"""The pipelines of `conf.d` by the real command: the lineage of real applications, and a file for each feature."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ import pytest
 from support.command import Result, run_tasker
 
 CONF_D = Path(__file__).parents[2] / "conf.d"
-SMALL = sorted(file.name for file in CONF_D.glob("[!_]*.conf") if file.name != "lineage.conf")
+SMALL = sorted(file.name for file in CONF_D.glob("[!_]*.conf") if not file.name.startswith("lineage"))
+EDGES = {
+    "cohorts": 33,
+    "conditions": 373,
+    "costs": 499,
+    "encounters": 230,
+    "findings": 417,
+    "people": 172,
+    "treatments": 395,
+}
 TODAY = "2026-11-22"
 
 
@@ -25,9 +34,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def once(project: Path, name: str) -> Result:
+def once(project: Path, name: str, *options: str) -> Result:
     marks = ["--env", f"TODAY={TODAY}", "--env", f"PLATFORM={project.name}"]  # the sample archives to /tmp
-    return run_tasker(project, "once", f"conf.d/{name}", *marks)
+    return run_tasker(project, "once", f"conf.d/{name}", *marks, *options)
 
 
 def state(folder: Path) -> dict[str, tuple[str, int, int]]:
@@ -43,37 +52,41 @@ def state(folder: Path) -> dict[str, tuple[str, int, int]]:
     }
 
 
-def test_the_seven_steps_scan_a_real_code_base_and_a_second_run_changes_nothing(project: Path) -> None:
-    first = once(project, "lineage.conf")
-    assert (first.status, first.stderr) == (0, "")
-    before = state(project / "build")
+def test_applications_are_scanned_each_by_itself_and_then_merged_and_again_changes_nothing(project: Path) -> None:
+    scanned = once(project, "lineage.conf")
+    (failed,) = scanned.named("run.failed")
+    assert (scanned.status, failed["pipeline"]) == (1, "lineage/reports")
+    assert "0 edges, and `minimum_edges` is 1" in failed["error"]
+    assert {each["pipeline"] for each in scanned.named("run.succeeded")} == {f"lineage/{key}" for key in EDGES}
+    merged = once(project, "lineage-all.conf")
+    assert (merged.status, merged.stderr) == (0, "")
+    lines = merged.output("summary")
+    assert json.loads("".join(lines[:-2])) == {"edges": 2119, "tables": 379, "applications": EDGES}
+    results, archive = (Path(line.split()[1]) for line in lines[-2:])
+    before = state(project / "build" / "lineage")
     assert sorted(before) == [
-        f"demo/backups/lineage_{TODAY}.tar.gz",
-        "demo/results/lineage.jsonl",
-        "demo/results/tables.json",
+        f"backups/lineage_{TODAY}.tar.gz",
+        *sorted(
+            ["results/all/found.json", "results/all/tables.json", *(f"results/{key}/lineage.jsonl" for key in EDGES)]
+        ),
     ]
-    assert once(project, "lineage.conf").status == 0
-    assert state(project / "build") == before
-    assert not list((project / "workspaces").iterdir())
+    with tarfile.open(archive) as backup:
+        kept = {name for name in backup.getnames() if name.endswith((".json", ".jsonl"))}
+    assert kept == {str(file.relative_to(results)) for file in results.rglob("*.json*")}
+    for name, options in (
+        ("lineage.conf", ["--instance", "cohorts", "--instance", "reports"]),
+        ("lineage-all.conf", []),
+    ):
+        once(project, name, *options)
+    assert state(project / "build" / "lineage") == before
 
 
-def test_the_seven_steps_end_with_a_summary_that_holds(project: Path) -> None:
-    ended = once(project, "lineage.conf")
-    told = ended.end("scan")["outputs"]
-    results = project / "build" / "demo" / "results"
-    records = [json.loads(line) for line in (results / "lineage.jsonl").read_text().splitlines()]
-    count = {kind: sum(each["record"] == kind for each in records) for kind in ("edge", "untraced")}
-    assert (told["files"], told["statements"], told["statements_failed"]) == (301, 580, 9)
-    assert (told["edges"], told["untraced"]) == (count["edge"], count["untraced"])
-    summary = ended.output("summary")
-    assert summary[:2] == ["files       301", "statements  580, 9 of them failed"]
-    assert sum(line.startswith("failed") for line in summary) == 9
-    assert summary[-2:] == [
-        f"results     {results}",
-        f"backup      {project}/build/demo/backups/lineage_{TODAY}.tar.gz",
-    ]
-    with tarfile.open(summary[-1].split()[1]) as backup:
-        assert sorted(backup.getnames()) == ["lineage.jsonl", "tables.json"]
+def test_where_the_results_of_an_application_are_missing_nothing_is_merged(project: Path) -> None:
+    assert once(project, "lineage.conf", "--instance", "cohorts").status == 0
+    ended = once(project, "lineage-all.conf")
+    assert ended.status == 1
+    assert 'there are only ["cohorts"]' in ended.end("tables")["error"]
+    assert not (project / "build" / "lineage" / "backups").exists()
 
 
 @pytest.mark.parametrize("name", SMALL)
