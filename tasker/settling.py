@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tasker import journal, linux
+from tasker import journal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,13 +40,10 @@ def _written_at(path: Path, now: datetime) -> datetime:
 
 
 def settle_seen(seen: History, where: str | Path, journals: Path) -> None:
-    """Settle what who only reads can see to have died on this host, if it may write there."""
-    from tasker.history import ACTIVE, History, HistoryError  # noqa: PLC0415 - a command imports it beside its run
-    from tasker.history.presence import this_host  # noqa: PLC0415
+    """Settle what who only reads can see to have died, if it may write there."""
+    from tasker.history import History, HistoryError  # noqa: PLC0415 - a command imports it beside its run
 
-    running = seen.runs(statuses=ACTIVE, foreground=True)
-    here = [run for run in running if run.host == this_host()]
-    if any(run.pid is None or linux.started(run.pid) != run.pid_started for run in here):
+    if seen.has_abandoned():
         with suppress(HistoryError, OSError), History.join(where) as history:
             for path in settle(history, journals, datetime.now(UTC)):
                 path.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ _LOOK_S = 0.2
 """Seconds between two looks at what has become of them."""
 _SETTLE_S = 1.0
 """Seconds between two looks for commands that have died."""
-_HEEDED_BY_S = 5.0
+_HEEDED_BY_S = 2.0
 """Seconds after which somebody who has a run would have heeded it."""
 
 

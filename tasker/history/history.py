@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from tasker.history import log, observation, pipelines, presence, runs, slots
 from tasker.history.migration import bring_up_to_date, bring_up_to_date_beside, check, version_of
-from tasker.history.model import Orphan, RunRecord, RunStatus
+from tasker.history.model import ACTIVE, Orphan, RunRecord, RunStatus
 from tasker.history.retention import pruned
 from tasker.history.runs import Process
 from tasker.history.salvage import salvage
@@ -279,6 +279,12 @@ class History:
                 runs.end(self._database, run_id, RunStatus.INTERRUPTED, error, now)
             return [run_id for run_id in left if runs.is_over(self._database, run_id)]
 
+    def has_abandoned(self) -> bool:
+        """Whether there are runs of commands whose processes have died, for `settle`."""
+        dead = {each.id for each in presence.dead_commands(self._database, self._database.now())}
+        active = runs.newest(self._database, None, ACTIVE, _MOST_LOOKED_AT, foreground=True)
+        return bool(runs.abandoned(self._database)) or any(run.daemon in dead for run in active)
+
     def last_run(self, pipeline: str, *, statuses: Sequence[RunStatus] = ()) -> RunRecord | None:
         """The newest run of a pipeline; of some statuses."""
         return next(iter(self.runs(pipeline, statuses=statuses, limit=1)), None)
@@ -428,3 +434,5 @@ def _checked(database: Database, bring: Callable[[Database], None] | None) -> Hi
 
 
 _DIED = "interrupted: its process died"
+_MOST_LOOKED_AT = 1000
+"""Runs that are looked at, of those that are under way."""

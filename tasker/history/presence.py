@@ -75,9 +75,13 @@ def bury(database: Database, me: DaemonRecord, now: datetime, *, alone: bool) ->
 
 def bury_commands(database: Database, now: datetime) -> None:
     """Strike commands in the foreground off the list whose processes are dead."""
-    for each in _listed(database, foreground=True):
-        if _is_dead(each, now):
-            leave(database, each)
+    for each in dead_commands(database, now):
+        leave(database, each)
+
+
+def dead_commands(database: Database, now: datetime) -> list[DaemonRecord]:
+    """The commands in the foreground that are listed, and whose processes are dead."""
+    return [each for each in _listed(database, foreground=True) if _is_dead(each, now)]
 
 
 def daemons_live(database: Database, now: datetime) -> bool:
