@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -262,13 +263,23 @@ def strings(data: object) -> list[str]:
     return [data] if isinstance(data, str) else []
 
 
-def test_each_run_has_a_workspace_that_is_gone_afterwards(tmp_path: Path) -> None:
+def test_each_run_has_a_workspace_that_is_gone_where_it_succeeds(tmp_path: Path) -> None:
     result = run_tasker(tmp_path, tasks=TASKS, conf="tasks = [{ name = forks }]")
     outputs = result.end("forks")["outputs"]
     assert outputs["tmp"] == str(tmp_path / "workspaces" / outputs["run"] / "tmp")
     assert not list((tmp_path / "workspaces").iterdir())
     kept = run_tasker(tmp_path, conf="tasks = [{ name = forks }]", TASKER_KEEP_WORKSPACE="1")
     assert [each.name for each in (tmp_path / "workspaces").iterdir()] == [kept.events[-1]["run_id"]]
+
+
+def test_the_workspace_of_a_run_that_failed_is_kept_for_as_long_as_the_file_says(tmp_path: Path) -> None:
+    conf = 'workspace {{ keep = failure, for = {} }}, tasks = [{{ name = shell_script, args {{ command = "false" }} }}]'
+    kept = run_tasker(tmp_path, conf=conf.format("1h")).events[-1]
+    short = run_tasker(tmp_path, conf=conf.format("1ms")).events[-1]  # the command itself finds that it is old
+    assert [each.name for each in (tmp_path / "workspaces").iterdir()] == [kept["run_id"]]
+    hour = datetime.fromisoformat(kept["workspace_kept_until"]) - datetime.fromisoformat(kept["timestamp"])
+    assert timedelta(minutes=59) < hour < timedelta(minutes=61)
+    assert short["event"] == "run.failed"
 
 
 def test_two_pipelines_of_one_name_do_not_run_and_one_file_may_run_twice(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from support.command import TASKER, Command, eventually, gone, run_tasker, start_tasker, write
 
 from tasker import linux
+from tasker.running.workspace import prune
 
 TASKS = """
     import signal, time
@@ -53,8 +55,12 @@ TIDIES = """
 """
 
 
-def no_workspace(folder: Path) -> bool:
-    return not list((folder / "workspaces").iterdir())
+def workspace_is_kept(folder: Path) -> bool:
+    """Whether the run's workspace is there, nobody works in it, and it goes when it is old; it is gone then."""
+    (workspace,) = (folder / "workspaces").iterdir()
+    return (
+        prune(folder / "workspaces", datetime.now(UTC) + timedelta(days=8), within_s=10) == 1 and not workspace.exists()
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,7 +80,7 @@ def test_a_signal_stops_the_run_in_order(tmp_path: Path, signum: signal.Signals,
     assert [each["event"] for each in result.events[-1:]] == ["run.interrupted"]
     assert result.stderr == ""
     assert gone(str(tmp_path))
-    assert no_workspace(tmp_path)
+    assert workspace_is_kept(tmp_path)
 
 
 def test_ctrl_c_on_a_terminal_reaches_the_whole_group_and_counts_once(tmp_path: Path) -> None:
@@ -199,12 +205,11 @@ def test_after_a_kill_of_the_command_the_run_is_stopped_in_order(tmp_path: Path)
     assert result.named("run.interrupted")
     assert (tmp_path / "tidied").exists()
     assert gone(str(tmp_path))
-    assert eventually(lambda: no_workspace(tmp_path))
+    assert eventually(lambda: workspace_is_kept(tmp_path))
 
 
-@pytest.mark.parametrize("keep", ["0", "1"])
-def test_after_a_kill_of_the_run_the_command_ends_what_is_left(tmp_path: Path, keep: str) -> None:
-    command = start_tasker(tmp_path, conf=SCRIPT, TASKER_KEEP_WORKSPACE=keep)
+def test_after_a_kill_of_the_run_the_command_ends_what_is_left(tmp_path: Path) -> None:
+    command = start_tasker(tmp_path, conf=SCRIPT)
     command.wait_for("step.output", line="ready")
     (run,) = linux.children(command.process.pid)
     os.kill(run, signal.SIGKILL)
@@ -212,7 +217,7 @@ def test_after_a_kill_of_the_run_the_command_ends_what_is_left(tmp_path: Path, k
     assert result.status == 137
     assert "killed by SIGKILL" in result.stderr
     assert gone(str(tmp_path))
-    assert no_workspace(tmp_path) is (keep == "0")
+    assert workspace_is_kept(tmp_path)
 
 
 def test_a_reader_who_leaves_ends_the_run_in_order(tmp_path: Path) -> None:
@@ -238,7 +243,7 @@ def test_a_reader_who_leaves_ends_the_run_in_order(tmp_path: Path) -> None:
     command.kill()
     assert (tmp_path / "tidied").exists()
     assert gone(str(tmp_path))
-    assert no_workspace(tmp_path)
+    assert workspace_is_kept(tmp_path)
 
 
 @pytest.mark.parametrize(

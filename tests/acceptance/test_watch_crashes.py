@@ -25,9 +25,13 @@ SAYS = """
     from tasker import Task
 
     class Note(Task):
-        def run(self, word: str, gate: str = "") -> dict[str, str]:
+        def run(self, word: str, gate: str = "", leave: str = "", find: str = "") -> dict[str, str]:
             with open("notes", "a", encoding="utf-8") as notes:
                 notes.write(f"{self.context.slot.timestamp():.0f} {word}\\n")
+            if leave:
+                (self.context.workspace / leave).touch()
+            if find:
+                os.stat(self.context.workspace / find)
             while gate and not Path(gate).exists():
                 time.sleep(0.01)
             return {"word": word}
@@ -36,9 +40,9 @@ GATED = """
     schedule {{ cron = "* * * * * *", overlap = {overlap}, catchup = {catchup} }}
     {more}
     tasks = [
-      {{ id = first, name = note, args {{ word = "first" }} }}
+      {{ id = first, name = note, args {{ word = "first", leave = file }} }}
       {{ id = second, name = note, args {{ word = "second {version}", gate = gate }} }}
-      {{ id = third, name = note, args {{ word = ${{outputs.first.word}} }} }}
+      {{ id = third, name = note, args {{ word = ${{outputs.first.word}}, find = file }} }}
     ]
 """
 
@@ -99,7 +103,8 @@ def test_a_run_goes_on_after_its_finished_steps_on_the_version_it_began_with(
     resumed = second.wait_for("run.started", resumed_from=before["run_id"])
     second.wait_for("run.succeeded", run_id=resumed["run_id"])
 
-    assert (resumed["slot"], resumed["revision"]) == (before["slot"], before["revision"])
+    told = ("slot", "revision", "workspace")
+    assert [resumed[each] for each in told] == [before[each] for each in told]
     assert notes(tmp_path, before["slot"]) == ["first", "second 1", "second 1", "first"]
 
 
@@ -201,4 +206,4 @@ def test_a_run_that_goes_on_is_in_the_new_history_where_the_old_one_was_deleted(
     resumed = second.wait_for("run.started", resumed_from=before["run_id"])
 
     assert resumed["slot"] == before["slot"]
-    assert eventually(lambda: os.listdir(tmp_path / "workspaces") == [resumed["run_id"]])
+    assert os.listdir(tmp_path / "workspaces") == [before["run_id"]]

@@ -31,6 +31,7 @@ from tasker.daemon.recovery import MOST_RESUMPTIONS
 from tasker.history import ACTIVE, History, HistoryError, RunRecord, RunStatus, SlotRecord, UnfitError
 from tasker.pipeline import base_name
 from tasker.run import Outcome
+from tasker.running.workspace import prune
 
 SETTLING_S = 60.0
 """Seconds in which all that is left over from the crashes is to come to an end."""
@@ -709,6 +710,7 @@ class Crashing:
     def _judge_leftovers(self) -> None:
         if not eventually(lambda: not processes_with(self._mark)):
             self._complain("processes are left behind", *map(_told, processes_with(self._mark)))
+        prune(self.folder / "workspaces", datetime.now(UTC) + timedelta(days=8), within_s=60)
         for name in ("workspaces", "state/journals"):
             if left := sorted(os.listdir(self.folder / name) if (self.folder / name).exists() else []):
                 self._complain(f"there is something left in {name}", *left)
