@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from tasker.cli import options
 from tasker.cli.files import named_files
 from tasker.cli.manifests import CronJob, Dressing, manifest, values, yaml
-from tasker.cli.reporting import faults_of, pipelines_of, report_faults, report_unscheduled
-from tasker.document.values import Object
+from tasker.cli.reporting import faults_of, pipelines_of, report_faults, report_unscheduled, scheduled_at
 from tasker.faults import Fault, Severity
 from tasker.scheduling.cronjobs import differences, timing
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import timedelta
 
-    from tasker.faults import Place
     from tasker.pipeline import Schedule
     from tasker.project import Loaded, Project
     from tasker.scheduling.cronjobs import Difference
@@ -112,15 +110,7 @@ def _differences(scheduled: Iterable[Loaded], now: datetime) -> Iterator[Fault]:
 
 def _fault(loaded: Loaded, difference: Difference) -> Fault:
     severity = Severity.WARNING if difference.bearable else Severity.ERROR
-    return Fault("cronjob-differs", _place(loaded, difference.key), difference.message, difference.hint, severity)
-
-
-def _place(loaded: Loaded, key: str) -> Place:
-    """Where a schedule says this, or where the schedule is."""
-    assert loaded.document is not None  # noqa: S101 - it is valid
-    schedule = loaded.document.root.fields["schedule"]
-    said = schedule.fields.get(key) if isinstance(schedule, Object) else None
-    return (said or schedule).place
+    return Fault("cronjob-differs", scheduled_at(loaded, difference.key), difference.message, difference.hint, severity)
 
 
 def _namesakes(scheduled: Iterable[Loaded]) -> Iterator[Fault]:

@@ -130,6 +130,7 @@ def _pod(job: CronJob, dressing: Dressing) -> dict[str, Any]:
                 "args": [
                     "once",
                     f"{CONF_DIR}/{job.file}",
+                    f"--on-schedule={job.timing.schedule} {job.timing.timezone}",
                     *([] if job.instance is None else [f"--instance={job.instance}"]),
                 ],
                 "env": [{"name": "TASKER_HISTORY", "value": "none"}, {"name": "TASKER_LOG_FORMAT", "value": "json"}],

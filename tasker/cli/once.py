@@ -46,6 +46,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     from_ = "only this step and all that need it; outputs of others are those of the last run; again for more"
     options.add_words(parser, "--from", metavar="ID", help=from_)
     options.add_words(parser, "--only", metavar="ID", help="only this step, likewise; again for more")
+    schedule = "what has started this, as '15 2 * * 1-5 UTC': a file that says another schedule is refused; none: any"
+    options.add(parser, "--on-schedule", metavar="'CRON ZONE'", help=schedule)
     options.add_file_options(parser)
     options.add_params(parser)
     options.add_run_options(parser)
@@ -67,6 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
     paths, wish = _wished(arguments)
     project = options.project(arguments)
     files, faults = read(project, paths, wish)
+    if arguments.on_schedule:
+        from tasker.cli.on_schedule import disagreements  # noqa: PLC0415 - only CronJobs say so
+
+        faults += disagreements(arguments.on_schedule, chain.from_iterable(each.wanted for each in files))
     people = telling.is_for_people(arguments)
     telling.tell_faults([*project.catalogue.discovery.faults, *faults], people=people)
     if _is_error(faults):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from tasker.document.values import Object
 from tasker.duplicates import duplicates
 from tasker.faults import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tasker.faults import Fault
+    from tasker.faults import Fault, Place
     from tasker.pipeline import Pipeline
-    from tasker.project import LoadedFile
+    from tasker.project import Loaded, LoadedFile
 
 
 def faults_of(files: Iterable[LoadedFile]) -> list[Fault]:
@@ -26,6 +27,14 @@ def faults_of(files: Iterable[LoadedFile]) -> list[Fault]:
 def pipelines_of(files: Iterable[LoadedFile]) -> Iterator[Pipeline]:
     """The valid pipelines of the files."""
     return (loaded.pipeline for file in files for loaded in file.loaded if loaded.pipeline is not None)
+
+
+def scheduled_at(loaded: Loaded, key: str = "cron") -> Place:
+    """Where a file says this of its schedule, or where the schedule is; the file is valid, and has one."""
+    assert loaded.document is not None  # noqa: S101
+    schedule = loaded.document.root.fields["schedule"]
+    said = schedule.fields.get(key) if isinstance(schedule, Object) else None
+    return (said or schedule).place
 
 
 def are_errors(faults: Iterable[Fault]) -> bool:

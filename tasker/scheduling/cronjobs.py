@@ -33,6 +33,8 @@ _YEARS = timedelta(days=366 * 28)
 _SLOTS = 400
 """Slots among which the shortest time between two is looked for."""
 _ITEM = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?P<step>/\d+)?")
+_UTC = re.compile(r"^(Etc/)?(UTC|UCT|Zulu|Universal|GMT)$")
+"""The names of the zone without a change of clocks and without a difference."""
 _ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _NONE = timedelta()
@@ -82,6 +84,16 @@ def timing(schedule: Schedule) -> Timing:
         concurrency=CONCURRENCY[schedule.overlap],
         deadline_s=int(min(latest).total_seconds()) if latest else None,
     )
+
+
+def is_said_by(cron: str, timezone: str, schedule: Schedule) -> bool:
+    """Whether a CronJob that says this starts what the schedule says; raises `CronError`."""
+    theirs = Cron.parse(cron)
+    try:
+        same = [_expression(theirs)] == [_expression(Cron.parse(each)) for each in schedule.cron]
+    except _UnlikeError:
+        return False
+    return same and _UTC.sub("UTC", timezone) == _UTC.sub("UTC", schedule.timezone)
 
 
 def differences(schedule: Schedule, *, timeout: timedelta | None, now: datetime) -> Iterator[Difference]:

@@ -178,6 +178,7 @@ def test_what_a_cronjob_is_told_reaches_it() -> None:
     assert container["args"] == [
         "once",
         "/etc/tasker/conf.d/crm-nightly.conf",
+        "--on-schedule=15,45 2-4/2 * JAN-NOV MON Australia/Sydney",
         "--instance=sydney",
         "--set=days=1000000",
         "--set=dry=false",

@@ -58,8 +58,12 @@ def test_each_pipeline_with_a_schedule_is_a_cronjob(folder: Path, capsys: pytest
     assert [job["metadata"]["annotations"]["tasker/pipeline"] for job in jobs] == ["crm", "each/crm", "each/ERP_2"]
     assert [job["spec"]["schedule"] for job in jobs] == ["15 2 * * 1-5", "0 * * * *", "0 * * * *"]
     assert (jobs[0]["spec"]["timeZone"], jobs[0]["spec"]["startingDeadlineSeconds"]) == ("Australia/Sydney", 21600)
-    assert arguments_of(jobs[0]) == ["once", "/etc/tasker/conf.d/crm.conf"]
-    assert arguments_of(jobs[2]) == ["once", "/etc/tasker/conf.d/each.conf", "--instance=ERP_2"]
+    assert arguments_of(jobs[0]) == [
+        "once",
+        "/etc/tasker/conf.d/crm.conf",
+        "--on-schedule=15 2 * * 1-5 Australia/Sydney",
+    ]
+    assert arguments_of(jobs[2])[-1] == "--instance=ERP_2"
     assert told.err == "tasker: 1 pipeline has no schedule: by-hand\n"
 
 
@@ -156,3 +160,30 @@ def test_a_name_is_one_that_kubernetes_takes(pipeline: str) -> None:
 
 def test_names_that_are_cut_differ() -> None:
     assert job_name("a" * 100) != job_name("a" * 99 + "b")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        ('"@daily"', "0 0 * * * Etc/UTC"),
+        ('"@daily"', "@daily UTC"),
+        ('["0 4 * * 7"]', "0 4 * * 0 UTC"),
+        ('{ cron = "15 2 * * 1-5", timezone = Australia/Sydney }', "15 2 * * 1-5 Australia/Sydney"),
+    ],
+)
+def test_a_run_is_refused_only_where_its_file_says_another_schedule(
+    schedule: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf(folder, "crm", f"schedule = {schedule}\n")
+    conf(folder, "by-hand", "")
+    for other in (said, "1 2 3 4 5 UTC", said.replace("Sydney", "Perth").replace("UTC", "GMT+1"), "none"):
+        same = other == said
+        status = main(["once", "--dry-run", f"--on-schedule={other}", "conf.d/by-hand.conf", "conf.d/crm.conf"])
+        told = capsys.readouterr()
+        assert (status, "cronjob-differs" in told.out + told.err) == ((0, False) if same else (2, True)), other
+
+
+def test_a_schedule_that_nobody_can_read_is_wrong_usage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    conf(folder, "crm", CRM)
+    assert main(["once", "--dry-run", "--on-schedule=often UTC", "conf.d/crm.conf"]) == 2
+    assert "--on-schedule 'often UTC': a cron expression has five fields" in capsys.readouterr().err
