@@ -188,6 +188,7 @@ class Recording(threading.Thread):
         from tasker.history import History, this_daemon  # noqa: PLC0415 - as above
 
         history = History.join(self._place.history)
+        self._beat_at = 0.0  # this connection is to be told whose it is
         self._me = self._me or this_daemon(self._clock.now(), foreground=True)
         return history
 
@@ -207,6 +208,8 @@ class Recording(threading.Thread):
 
         Each transaction has others wait, and waits for the disk.
         """
+        from tasker.history import HistoryError  # noqa: PLC0415 - as above
+
         assert self._me is not None  # noqa: S101 - it has joined
         with history.transaction():
             if time.monotonic() >= self._beat_at:
@@ -228,6 +231,9 @@ class Recording(threading.Thread):
             run.begun, run.unwritten = True, []
         self._let_go([run.planned.id for run in over])
         _remove(settled)
+        if leaves:
+            with suppress(HistoryError):  # it is old, and can wait
+                history.keep_house(self._clock.now())
 
     def _start(self, history: History, run: _Followed) -> None:
         from tasker.history import RunRecord, RunStatus  # noqa: PLC0415 - as above

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tasker.history import log, observation, pipelines, presence, runs, slots
 from tasker.history.migration import bring_up_to_date, bring_up_to_date_beside, check, version_of
-from tasker.history.model import ACTIVE, Orphan, RunRecord, RunStatus
+from tasker.history.model import ACTIVE, Orphan, Retention, RunRecord, RunStatus
 from tasker.history.retention import pruned
 from tasker.history.runs import Process
 from tasker.history.salvage import salvage
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         Claimed,
         DaemonRecord,
         PipelineRecord,
-        Retention,
         SlotRecord,
         StepRunRecord,
     )
@@ -401,6 +401,12 @@ class History:
                 return
             yield gone
 
+    def keep_house(self, now: datetime) -> None:
+        """Delete a little of what is old, as commands do where no daemon has pipelines: each keeps what it is told."""
+        if not self.pipelines() and runs.is_any_before(self._database, now - _KEPT.age):
+            for _ in islice(self.prune(_KEPT, now), _STEPS_AT_ONCE):
+                pass
+
     def tidy(self) -> None:
         """Give a little of the room back that what was deleted has left."""
         self._database.tidy()
@@ -434,5 +440,8 @@ def _checked(database: Database, bring: Callable[[Database], None] | None) -> Hi
 
 
 _DIED = "interrupted: its process died"
+_KEPT = Retention()
+_STEPS_AT_ONCE = 5
+"""Steps of pruning that a command carries out."""
 _MOST_LOOKED_AT = 1000
 """Runs that are looked at, of those that are under way."""

@@ -239,6 +239,11 @@ def abandoned(database: Database) -> list[RunRecord]:
     return [*map(rows.run, database.rows(statement, **given))]
 
 
+def is_any_before(database: Database, moment: datetime) -> bool:
+    """Whether there is a run from before a moment."""
+    return bool(database.rows("SELECT 1 FROM runs WHERE claimed_at < :moment LIMIT 1", moment=stamp(moment)))
+
+
 # Cancelling
 
 

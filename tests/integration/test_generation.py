@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from support.generations import SLOT, Listener
 from tasker import linux
 from tasker.facts import Event
 from tasker.journal import read
-from tasker.launching.messages import Bounds, Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
+from tasker.launching.messages import Bounds, Configured, Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
 from tasker.run import Status, StepRun
 from tasker.running.earlier import Earlier
 
@@ -77,6 +78,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def conf(folder: Path, text: str, name: str = "a.conf") -> None:
     write(folder / "conf.d" / name, text)
+
+
+# What runs carry out
+
+
+def test_a_run_tells_what_it_carries_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKER_COMMIT", "abc")
+    conf(folder, "tasks = [{ name = say, args { text = ${RUN_ID} } }]")
+    with Listener(folder) as listener:
+        listener.order(listener.valid("a.conf"))
+        told = listener.until(Configured)
+        listener.ended()
+    assert (told.run_id, told.commit) == ("run-1", "abc")
+    assert told.config is not None
+    assert json.loads(told.config)["tasks"][0]["args"] == {"text": "${RUN_ID}"}
 
 
 # Importing

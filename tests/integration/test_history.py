@@ -774,6 +774,22 @@ def test_what_is_old_goes_but_for_the_last_run_the_last_success_and_the_last_slo
     assert sum(history.prune(Retention(age=DAY), NOON + 2 * DAY)) == 0
 
 
+def test_commands_delete_what_is_old_only_where_no_daemon_does(where: str) -> None:
+    later = NOON + 31 * DAY
+    with joined(where) as command:
+        for name in ("old", "older"):
+            command.start(once(name), config="{}")
+            command.end(name, RunStatus.FAILED, "no", NOON)
+        command.start(once("new", claimed_at=later, started_at=later))
+    with opened(where) as history:
+        history.keep_pipelines([pipeline()], "{}")
+        history.keep_house(later)
+        assert len(history.runs()) == 3
+        history.forget_pipeline("crm")
+        history.keep_house(later)
+        assert [run.id for run in history.runs()] == ["new"]
+
+
 def test_a_configuration_stays_as_long_as_a_run_has_it(history: History) -> None:
     history.claim([claim()])
     for config in ("of nobody", "of a run"):
