@@ -29,12 +29,12 @@ def carry_out(project: Project, files: Iterable[Sequence[Planned]], manner: Mann
     is told and where it is kept. In the end old workspaces are removed. For a program's own process, in its main
     thread.
     """
-    place, highest = _place(manner), 0
+    place, highest, told = _place(manner), 0, False
     for runs in files:
         status, unkept = _carried_out(project, runs, manner, place)
-        if unkept:
+        if unkept and not told:
             _tell_unkept(manner, unkept)
-            place = None
+            told = True
         highest = max(highest, status)
         if status > 1:
             break

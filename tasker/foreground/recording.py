@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasker import journal, linux
@@ -23,11 +24,10 @@ from tasker.shown import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from tasker.facts import Fact
     from tasker.foreground.planned import Planned
-    from tasker.history import DaemonRecord, History
+    from tasker.history import DaemonRecord, DamagedError, History
     from tasker.history.log import Numbers
 
 _LOOK_S = 0.5
@@ -97,6 +97,8 @@ class Recording(threading.Thread):
         self._beat_at = 0.0
         self.error = ""
         """Why nothing can be written now."""
+        self.notice = ""
+        """What else a person is to know of the history."""
 
     # For the thread that runs
 
@@ -129,7 +131,7 @@ class Recording(threading.Thread):
 
     def run(self) -> None:
         """Write until all runs have ended that there will be."""
-        from tasker.history import HistoryError, UnfitError  # noqa: PLC0415 - beside the run, and not before it
+        from tasker.history import DamagedError, HistoryError, UnfitError  # noqa: PLC0415 - beside the run, and not before it
 
         try:
             while not self._over:
@@ -138,6 +140,9 @@ class Recording(threading.Thread):
                     self.error = ""
                 except UnfitError:
                     raise
+                except DamagedError as error:
+                    self._close()
+                    self._replace(error)
                 except HistoryError as error:
                     self.error = str(error)
                     if self._history is not None and not self._history.usable:
@@ -190,7 +195,30 @@ class Recording(threading.Thread):
         history = History.join(self._place.history)
         self._beat_at = 0.0  # this connection is to be told whose it is
         self._me = self._me or this_daemon(self._clock.now(), foreground=True)
+        self._beat_at = 0.0
         return history
+
+    def _replace(self, error: DamagedError) -> None:
+        """Begin a new history in place of one that is damaged, as a daemon does, unless that has the folder."""
+        from tasker.history import DamagedError, History, HistoryError  # noqa: PLC0415 - as above
+        from tasker.history.sqlite import FolderLock, move_aside  # noqa: PLC0415
+
+        folder = Path(self._place.history)
+        try:
+            with closing(FolderLock(folder)):
+                moved_to = move_aside(folder, self._clock.now())
+                with History.join(folder) as history:
+                    if moved_to is not None:
+                        history.take_from(moved_to)
+        except DamagedError:
+            raise
+        except (HistoryError, OSError) as failure:
+            self.error = f"{error}; {failure}"
+        else:
+            self.error = ""
+            for run in self._runs.values():
+                run.begun = False
+            self.notice = f"{error}: it was moved to {moved_to}, and what can be read of it is in a new one"
 
     def _close(self) -> None:
         if self._history is not None:

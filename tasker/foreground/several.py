@@ -63,7 +63,7 @@ class Several:
     @property
     def unkept(self) -> str:
         """Why the runs are not kept, where they are not."""
-        return self._recording.error if self._recording is not None else ""
+        return (self._recording.error or self._recording.notice) if self._recording is not None else ""
 
     def run(self, stop: StopRequest) -> int:
         """Run all of them, or until they are stopped; the highest exit status.

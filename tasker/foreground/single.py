@@ -59,7 +59,7 @@ def run_single(project: Project, planned: Planned, manner: Manner, place: Place 
     finally:
         os.close(reading)
         os.close(writing)
-    return status, recording.error if recording is not None else ""
+    return status, (recording.error or recording.notice) if recording is not None else ""
 
 
 def _run(project: Project, planned: Planned, manner: Manner, place: Place | None, reasons: int) -> int:
