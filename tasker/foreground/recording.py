@@ -195,7 +195,6 @@ class Recording(threading.Thread):
         history = History.join(self._place.history)
         self._beat_at = 0.0  # this connection is to be told whose it is
         self._me = self._me or this_daemon(self._clock.now(), foreground=True)
-        self._beat_at = 0.0
         return history
 
     def _replace(self, error: DamagedError) -> None:
