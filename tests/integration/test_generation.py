@@ -103,7 +103,7 @@ def test_a_run_tells_what_it_carries_out(folder: Path, monkeypatch: pytest.Monke
     [
         ("import os\nos._exit(3)", "exit status 3"),
         ("import os\nos.kill(os.getpid(), 11)", "killed by SIGSEGV"),
-        ("import time\ntime.sleep(60)", "did not end importing within 0.5 s"),
+        ("import time\ntime.sleep(60)", "did not end importing within 2 s"),
     ],
     ids=["exits", "crashes", "hangs"],
 )
@@ -111,7 +111,7 @@ def test_a_module_that_ends_or_stops_the_launcher_costs_only_who_uses_it(folder:
     write(folder / "tasks" / "bad.py", text)
     conf(folder, "tasks = [{ name = say }]")
     conf(folder, "tasks = [{ name = bad }]", "b.conf")
-    with Listener(folder, Bounds(importing_s=0.5)) as listener:
+    with Listener(folder, Bounds(importing_s=2.0)) as listener:  # a busy machine takes its time with good ones, too
         (fault,) = listener.until(Ready).faults
         found = listener.validated("a.conf", "b.conf")
     assert (fault.code, fault.place.file) == ("broken-task", "tasks/bad.py")
@@ -125,10 +125,10 @@ def test_a_module_that_hangs_and_ignores_its_alarm_is_left_out_as_others_are(fol
         folder / "tasks" / "bad.py",
         "import signal, time\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\ntime.sleep(60)",
     )
-    with Listener(folder, Bounds(importing_s=0.5)) as listener:
+    with Listener(folder, Bounds(importing_s=2.0)) as listener:
         (fault,) = listener.until(Ready).faults
     assert (fault.code, fault.place.file) == ("broken-task", "tasks/bad.py")
-    assert "did not end importing within 0.5 s" in fault.message
+    assert "did not end importing within 2 s" in fault.message
 
 
 def test_what_a_module_does_to_signals_and_timers_costs_no_other(folder: Path) -> None:
@@ -144,7 +144,7 @@ def test_what_a_module_does_to_signals_and_timers_costs_no_other(folder: Path) -
     write(folder / "tasks" / "slow.py", "import time\ntime.sleep(60)")
     write(folder / "tasks" / "z_meddling.py", meddling)
     conf(folder, "tasks = [{ name = say }]")
-    with Listener(folder, Bounds(importing_s=1)) as listener:
+    with Listener(folder, Bounds(importing_s=2.0)) as listener:
         (fault,) = listener.until(Ready).faults
         listener.order(listener.valid("a.conf"))
         assert listener.ended() == RunEnded(run_id="run-1", status=0)
