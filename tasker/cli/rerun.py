@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     if loaded.pipeline.revision != record.revision:
         print(  # noqa: T201 - a command line speaks by printing
             f"tasker: this is not quite what ran then: revision {loaded.pipeline.revision}, not {record.revision}, "
-            "as a variable, a secret or a parameter is another now",
+            "as a variable or a parameter is another now",
             file=sys.stderr,
         )
     planned = Planned(loaded=loaded, snapshot=snapshot, at=now, overrides=overrides)
