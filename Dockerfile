@@ -1,6 +1,13 @@
 # tasker, as small as its dependencies allow. `make image` builds it; docs/how-to/container.md tells how to use it.
 ARG BASE=docker.io/library/python:3.13-slim
 
+# What the extras of pyproject.toml need, separated by spaces; none at all is fine.
+FROM ${BASE} AS wanted
+ARG EXTRAS="database lineage notify objectstore postgres sftp transform zstd"
+WORKDIR /wanted
+COPY pyproject.toml requirements/wanted.py ./
+RUN python wanted.py ${EXTRAS} >wanted.txt
+
 FROM ${BASE} AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
@@ -9,13 +16,10 @@ COPY requirements/build.txt requirements/image.txt ./
 RUN python -m venv tools \
  && tools/bin/pip install --quiet --require-hashes --requirement=build.txt \
  && tools/bin/pip wheel --quiet --no-build-isolation --no-deps --require-hashes --requirement=image.txt --wheel-dir=/wheels
-# The extras of pyproject.toml, separated by spaces; none at all is fine.
-ARG EXTRAS="database lineage notify objectstore postgres sftp transform zstd"
-COPY pyproject.toml requirements/wanted.py ./
+COPY --from=wanted /wanted/wanted.txt ./
 # Bytecode is not compared with the files' times, which image builders may change. What `RUN pip install …` of an image
 # made from this one adds, it adds as the user 10001: these folders let it, and by their sticky bit it changes nothing.
 RUN python -m venv --without-pip /opt/tasker \
- && tools/bin/python wanted.py ${EXTRAS} >wanted.txt \
  && tools/bin/pip --python=/opt/tasker/bin/python install --quiet --no-compile --no-index --find-links=/wheels \
       --requirement=wanted.txt \
  && tools/bin/pip --python=/opt/tasker/bin/python freeze >/opt/tasker/constraints.txt \
@@ -24,7 +28,7 @@ RUN python -m venv --without-pip /opt/tasker \
  && chmod 1775 /opt/tasker /opt/tasker/bin /opt/tasker/lib/python*/site-packages
 
 FROM dependencies AS own
-COPY README.md LICENSE ./
+COPY LICENSE README.md pyproject.toml ./
 COPY tasks tasks
 COPY tasker tasker
 # What this adds is copied alone, so that the layer of the dependencies stays the same from one version to the next.
