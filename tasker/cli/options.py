@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
 
     from tasker.discovery import Catalogue
-    from tasker.foreground.recording import Place
+    from tasker.foreground.place import Place
     from tasker.project import Project
     from tasker.settings import Settings
 
@@ -201,7 +201,7 @@ def place(arguments: argparse.Namespace) -> Place | None:
     """Where a command in the foreground keeps its runs; `None` where it is to keep nothing."""
     if arguments.history == NO_HISTORY:
         return None
-    from tasker.foreground.recording import Place  # noqa: PLC0415 - as above
+    from tasker.foreground.place import Place  # noqa: PLC0415 - as above
 
     return Place.of(history(arguments), Path(arguments.state))
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tasker.daemon.dispatch import Dispatch
-    from tasker.history import Recorder
+    from tasker.history.recorder import Recorder
 
 
 class Cancellation:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from tasker.daemon.recovery import Remembered
     from tasker.daemon.reloading import Change, InForce
     from tasker.faults import Fault
-    from tasker.history import History, Recorder
+    from tasker.history import History
+    from tasker.history.recorder import Recorder
     from tasker.launching.snapshot import Snapshot
     from tasker.launching.versions import Version
     from tasker.monitoring.metrics import Metrics

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from tasker.clock import Clock
     from tasker.daemon.recovery import Recovered
     from tasker.daemon.reloading import Reloading
-    from tasker.history import History, Recorder
+    from tasker.history import History
+    from tasker.history.recorder import Recorder
     from tasker.launching.generation import Generation
     from tasker.launching.messages import Configured, Refused, RunBegan
     from tasker.launching.snapshot import Snapshot

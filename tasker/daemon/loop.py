@@ -16,7 +16,7 @@ from functools import partial
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
-from tasker import history, linux
+from tasker import linux
 from tasker.allowance import allowance
 from tasker.clock import Clock
 from tasker.daemon.cancellation import Cancellation
@@ -36,7 +36,8 @@ from tasker.daemon.recovery import (
 from tasker.daemon.reloading import Reloading
 from tasker.errors import TaskerError
 from tasker.facts import Event, Fact, Level
-from tasker.history import Recorder, Retention, this_daemon
+from tasker.history import Retention, make_state_folder, recorder, this_daemon
+from tasker.history.recorder import Recorder
 from tasker.launching.generation import Generation
 from tasker.launching.messages import Bounds, Configured, Gone, Lost, Ready, Refused, RunBegan, RunEnded, Told
 from tasker.monitoring.state import DaemonState
@@ -54,7 +55,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tasker.daemon.recovery import Memory
-    from tasker.history import HistoryReplaced, Orphan
+    from tasker.history import Orphan
+    from tasker.history.recorder import HistoryReplaced
     from tasker.launching.messages import Message
     from tasker.monitoring.metrics import Metrics
     from tasker.settings import Settings
@@ -198,7 +200,7 @@ class Daemon:
         with self._heeding_signals(), ExitStack() as closing:
             closing.callback(self._close)
             with suppress(OSError):  # the runs do without, and the history tells if it is the disk
-                history.make_state_folder(self._place)
+                make_state_folder(self._place)
                 self._journals.mkdir(exist_ok=True)
             self._recorder.start()
             self._watcher.start()
@@ -282,25 +284,25 @@ class Daemon:
     def _hear_of_history(self, item: object) -> None:
         """Act on what the recorder tells."""
         match item:
-            case history.Answered():
+            case recorder.Answered():
                 item()
-            case history.HistoryOpened():
+            case recorder.HistoryOpened():
                 at = self._clock.now()
                 self._recorder.submit(lambda history: remembered(history, self._place, at), self._remember)
-            case history.HistoryTroubled():
+            case recorder.HistoryTroubled():
                 self._hangs = False  # it has answered, and says itself when it is well again
                 self._trouble("history", item.error)
                 self._dispatch.history_troubled()
-            case history.HistoryRecovered():
+            case recorder.HistoryRecovered():
                 self._recovered("history", log_lines_dropped=item.lines_dropped)
                 self._dispatch.history_recovered()
-            case history.HistoryReplaced():
+            case recorder.HistoryReplaced():
                 self._history_replaced(item)
-            case history.HistoryEvicted():
+            case recorder.HistoryEvicted():
                 self._unfit = f"another daemon took this one for dead, and has its runs: {_START_ANEW}"
-            case history.HistoryRefused():
+            case recorder.HistoryRefused():
                 self._trouble("history", item.error)
-            case history.HistoryUnfit():
+            case recorder.HistoryUnfit():
                 self._unfit = item.error
 
     def _told(self, generation: Generation, message: Message) -> None:
@@ -470,7 +472,7 @@ class Daemon:
             generation.close()
         written = self._recorder.drain(_LAST_WORDS_S)
         for item in self._inbox.take():
-            if isinstance(item, history.Answered) and written:
+            if isinstance(item, recorder.Answered) and written:
                 item()
         error = None if written else "not all that happened is in the history"
         self._announce_daemon(Event.DAEMON_STOPPED, Level.INFO if written else Level.ERROR, error=error)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tasker.foreground.manner import Manner
+    from tasker.foreground.place import Place
     from tasker.foreground.planned import Planned
-    from tasker.foreground.recording import Place
     from tasker.project import Project
 
 _PRUNED_WITHIN_S = 2.0

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from tasker.facts import Fact
+    from tasker.foreground.place import Place
     from tasker.foreground.planned import Planned
-    from tasker.foreground.recording import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

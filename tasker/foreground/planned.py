@@ -7,8 +7,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tasker.commits import commit_of
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -40,6 +38,8 @@ class Planned:
 
     def commit(self) -> str | None:
         """The git commit which its texts are of; asks git."""
+        from tasker.commits import commit_of  # noqa: PLC0415 - not before the run has begun
+
         return commit_of(Path(self.snapshot.folder), self.snapshot.files)
 
     @property

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tasker.facts import Fact
-    from tasker.foreground.recording import Place as Recorded
+    from tasker.foreground.place import Place as Recorded
     from tasker.foreground.resuming import Resumption
     from tasker.launching.snapshot import Snapshot
     from tasker.project import Loaded, LoadedFile, Project
@@ -81,14 +81,14 @@ class Plan:
 
 def planned(project: Project, files: Sequence[Read], wish: Wish, place: Recorded | None, at: datetime) -> Plan:
     """The runs of files in which there is no fault. Raises `HistoryError`, `UsageError`."""
-    from tasker.history.errors import HistoryError  # noqa: PLC0415 - few runs need the history
-
     afresh = Plan([[_planned(loaded, each.of, wish, at) for loaded in each.wanted] for each in files])
     if wish.resume is not None and place is None:
         message = "--resume needs the history, which --history none turns off"
         raise UsageError(message)
     if place is None or (wish.resume is None and wish.chosen is None):
         return _checked(afresh)
+    from tasker.history import HistoryError  # noqa: PLC0415 - few runs need the history before they begin
+
     try:
         return _checked(_going_on(project, files, wish, place, at))
     except HistoryError:

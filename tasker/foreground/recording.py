@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tasker.facts import Fact
+    from tasker.foreground.place import Place
     from tasker.foreground.planned import Planned
     from tasker.history import DaemonRecord, DamagedError, History
     from tasker.history.log import Numbers
@@ -36,25 +37,6 @@ _BEAT_S = 5.0
 """Seconds between two signs of life."""
 _PATIENCE_S = 5.0
 """Seconds that a command waits at its end for what is still to be written."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where runs in the foreground are kept."""
-
-    history: str | Path
-    """A state folder, or a URL."""
-    journals: Path
-    """The folder of their journals."""
-
-    @classmethod
-    def of(cls, history: str | Path, state: Path) -> Place:
-        """A history, with the journals in a state folder."""
-        return cls(history=history, journals=state / journal.FOREGROUND)
-
-    def journal(self, run_id: str) -> Path:
-        """The journal of a run."""
-        return self.journals / f"{run_id}.jsonl"
 
 
 @dataclass(slots=True)

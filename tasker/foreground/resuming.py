@@ -15,7 +15,7 @@ from tasker.settling import settle
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tasker.foreground.recording import Place
+    from tasker.foreground.place import Place
     from tasker.history import RunRecord
     from tasker.running.earlier import Earlier
 

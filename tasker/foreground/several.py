@@ -19,8 +19,8 @@ from tasker.running.process import death
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tasker.foreground.place import Place
     from tasker.foreground.planned import Planned
-    from tasker.foreground.recording import Place
     from tasker.launching.messages import Message
     from tasker.running.stop import StopRequest
     from tasker.settings import Settings

@@ -8,9 +8,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from tasker import linux
-from tasker.foreground.recording import Recording
 from tasker.journal import Journal
-from tasker.launching.code_files import code_digest
 from tasker.running.process import death
 from tasker.running.stop import exit_status
 from tasker.running.supervision import stopped_by_signals, supervised
@@ -20,8 +18,9 @@ if TYPE_CHECKING:
 
     from tasker.facts import Fact
     from tasker.foreground.manner import Manner
+    from tasker.foreground.place import Place
     from tasker.foreground.planned import Planned
-    from tasker.foreground.recording import Place
+    from tasker.foreground.recording import Recording
     from tasker.project import Project
 
 _SIGNALLED = 128
@@ -38,12 +37,15 @@ def run_single(project: Project, planned: Planned, manner: Manner, place: Place 
             os.write(writing, reason.encode())
         linux.send(process, signal.SIGTERM)
 
-    recording = Recording(place, cancel) if place is not None else None
+    recording: Recording | None = None
 
     def on_begun(pid: int) -> None:
-        nonlocal process
+        nonlocal process, recording
         process = pid
-        if recording is not None:
+        if place is not None:
+            from tasker.foreground.recording import Recording  # noqa: PLC0415 - beside the run, and not before it
+
+            recording = Recording(place, cancel)
             recording.begun(planned, pid, planned.commit())
             recording.start()
 
@@ -67,10 +69,12 @@ def _run(project: Project, planned: Planned, manner: Manner, place: Place | None
     with ExitStack() as around:
         stop = around.enter_context(stopped_by_signals(reasons))
         observers: list[Callable[[Fact], None]] = [around.enter_context(manner.audience([planned]))]
+        code = None
         if place is not None:
+            from tasker.launching.code_files import code_digest  # noqa: PLC0415 - only what is kept needs it
+
+            code = code_digest
             with suppress(OSError):  # the disk may be full: the run matters more than its record
                 # First: what is told has been written.
                 observers.insert(0, around.enter_context(Journal(place.journal(planned.id), whole=True)).write)
-        return exit_status(
-            project.run(planned.loaded, observers=observers, stop=stop, code=code_digest if place else None), stop
-        )
+        return exit_status(project.run(planned.loaded, observers=observers, stop=stop, code=code), stop)

@@ -20,22 +20,10 @@ from tasker.history.model import (
     StepRunRecord,
 )
 from tasker.history.presence import this_daemon
-from tasker.history.recorder import (
-    Answered,
-    HistoryEvicted,
-    HistoryOpened,
-    HistoryRecovered,
-    HistoryRefused,
-    HistoryReplaced,
-    HistoryTroubled,
-    HistoryUnfit,
-    Recorder,
-)
 from tasker.history.sqlite import make_state_folder
 
 __all__ = [
     "ACTIVE",
-    "Answered",
     "Claim",
     "Claimed",
     "DaemonRecord",
@@ -43,16 +31,8 @@ __all__ = [
     "HeldError",
     "History",
     "HistoryError",
-    "HistoryEvicted",
-    "HistoryOpened",
-    "HistoryRecovered",
-    "HistoryRefused",
-    "HistoryReplaced",
-    "HistoryTroubled",
-    "HistoryUnfit",
     "Orphan",
     "PipelineRecord",
-    "Recorder",
     "Retention",
     "RunIdTakenError",
     "RunRecord",

@@ -126,8 +126,7 @@ def test_a_signal_ends_those_that_run_and_starts_no_others(tmp_path: Path) -> No
 @pytest.mark.parametrize("whom", ["command", "launcher", "run"])
 def test_whoever_is_killed_nothing_is_left_and_the_next_goes_on(whom: str, tmp_path: Path) -> None:
     command = start_tasker(tmp_path, tasks=TASKS, conf=WAITING)
-    for _ in range(2):
-        line = command.wait_for("step.output")["line"]
+    _, line = (command.wait_for("step.output")["line"] for _ in range(2))
     run, (launcher,) = int(line.split()[-1]), linux.children(command.process.pid)
     os.kill({"command": command.process.pid, "launcher": launcher, "run": run}[whom], signal.SIGKILL)
     if whom == "run":

@@ -18,10 +18,9 @@ from support.command import eventually
 from support.histories import KEEP, LIMIT_S, NOON, Post, claim, daemon, fact, slot, whole_run
 
 from tasker.facts import Event
-from tasker.history import (
+from tasker.history import HeldError, History, RunStatus
+from tasker.history.recorder import (
     Answered,
-    HeldError,
-    History,
     HistoryEvicted,
     HistoryOpened,
     HistoryRecovered,
@@ -30,7 +29,6 @@ from tasker.history import (
     HistoryTroubled,
     HistoryUnfit,
     Recorder,
-    RunStatus,
 )
 from tasker.run import Outcome
 
