@@ -23,14 +23,15 @@ class Limits:
     """Substitutions, and arrays around them, that lead one to the next; each takes up to ten frames of the stack."""
     merges: int = 300_000
     """Fields and elements that merging, including and joining may copy; about a second of work."""
-    instance_merges: int = 1_000
+    instance_merges: int = 500
     """How many more there may be for each entry of `for_each`."""
     faults: int = 100
     """Faults after which resolving gives up: who has so many mends those first."""
     weight: int = 32 << 20
-    """What the resolved tree weighs with every shared part counted each time: `VALUE_WEIGHT` a value, 1 a character."""
-    instances_weight: int = 128 << 20
-    """What the trees of all entries of `for_each` weigh together."""
+    """What the resolved tree weighs with every shared part counted each time: `VALUE_WEIGHT` a value, 1 a character.
+
+    The trees of all entries of `for_each` weigh no more than that together, with what they share counted once.
+    """
 
 
 VALUE_WEIGHT = 32

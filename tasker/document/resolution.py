@@ -149,11 +149,8 @@ class Resolver:
             self._begin(variables)
             given = self._place_item(instance) if instance is not None else None
             made = self._make(self._root, self._root.span, 0)
-            self._weight += self._weigh(made)[0]
-            if given is not None:
-                self._weight += self._weigh(given)[0]
-            if self._entries is not None and self._weight > self._limits.instances_weight:
-                self._stop("too-large", self._root.span, "with its substitutions made, this grows over the limit")
+            self._weigh(made)
+            self._weigh(given)
         except _StopError:
             return None
         return made if isinstance(made, Object) else None
@@ -675,33 +672,37 @@ class Resolver:
         node = cell.definitions[-1].node
         return cell.span if isinstance(node, Cell) else node.span
 
-    def _weigh(self, value: Value | None) -> tuple[int, int]:
-        """What the value weighs, shared parts counted each time, and its levels; the innermost part over it is told.
+    def _weigh(self, tree: Value | None) -> None:
+        """Refuse a tree that weighs too much, by itself or with those of other instances.
 
         It is kept, so that what the next instance shares with it need not be weighed again.
         """
-        if value is None:
-            return 0, 0
-        self._trees.append(value)
-        return self._weighed(value, self._weights)
+        if tree is not None:
+            self._trees.append(tree)
+            self._weighed(tree)
 
-    def _weighed(self, value: Value, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    def _weighed(self, value: Value) -> tuple[int, int]:
+        """What the value weighs, shared parts counted each time, and its levels; the innermost part over it is told."""
         if isinstance(value, Scalar):
             return VALUE_WEIGHT + len(value.text), 0
         if not isinstance(value, Object | Array):
             return VALUE_WEIGHT, 0
-        if id(value) not in known:
+        if id(value) not in self._weights:
             weight, levels = VALUE_WEIGHT, 0
             for child in value.items if isinstance(value, Array) else value.fields.values():
-                more, below = self._weighed(child, known)
+                more, below = self._weighed(child)
                 weight += more
                 levels = max(levels, below)
+                self._weight += more if isinstance(child, Scalar) else VALUE_WEIGHT
             if weight > self._limits.weight:
                 self._stop("too-large", value.span, "with its substitutions made, this grows over the limit")
+            if self._weight > self._limits.weight:
+                span = self._root.cells[FOR_EACH].span if FOR_EACH in self._root.cells else value.span
+                self._stop("too-large", span, "what the file comes to for all entries grows over the limit together")
             if levels > self._limits.nesting:
                 self._too_deep(value.span)
-            known[id(value)] = weight, levels + 1
-        return known[id(value)]
+            self._weights[id(value)] = weight, levels + 1
+        return self._weights[id(value)]
 
     # Faults
 
@@ -769,9 +770,9 @@ def _no_variable(name: str, peek: Peek) -> None:
 
 
 def _kind(result: Result) -> str:
-    if result is None:
-        return "nothing"
-    return "null" if isinstance(result, Scalar) and result.data is None else kind(result)
+    if isinstance(result, Scalar) and not isinstance(result.data, str):
+        return "null" if result.data is None else "a boolean" if isinstance(result.data, bool) else "a number"
+    return "nothing" if result is None else kind(result)
 
 
 def _written(node: Substitution) -> str:

@@ -49,6 +49,14 @@ def test_of_one_file_five_are_told_and_of_any_as_many_as_one_likes(folder: Path)
     assert told == sorted(told)
 
 
+def test_each_instance_of_a_file_has_slots_of_its_own(folder: Path) -> None:
+    entries = '{ crm { cron = "15 2 * * *" }, erp { cron = "15 3 * * *" } }'
+    conf(folder, "all", f"for_each {entries}\nschedule {{ cron = ${{item.cron}}, timezone = Asia/Tokyo }}")
+    told = [json.loads(line) for line in tasker("next", "conf.d/all.conf", cwd=folder).stdout.splitlines()]
+    assert {(slot["pipeline"], slot["local"][11:16]) for slot in told} == {("all/crm", "02:15"), ("all/erp", "03:15")}
+    assert len(told) == 2
+
+
 def test_an_invalid_file_is_told_and_the_slots_of_the_others_too(folder: Path) -> None:
     conf(folder, "good", "schedule = @daily")
     conf(folder, "bad", 'schedule = "61 * * * *"')

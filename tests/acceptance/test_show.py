@@ -93,6 +93,18 @@ def test_parameters_can_be_set(folder: Path) -> None:
     assert json.loads(ended.stdout)["tasks"][0]["args"]["arguments"] == ["x", 7]
 
 
+def test_of_a_file_with_instances_each_is_shown_or_the_one_named(folder: Path) -> None:
+    conf = "for_each { a {}, b {} }\ntasks = [{ name = shell_script, args { command = ${PIPELINE} } }]"
+    (folder / "all.conf").write_text(conf)
+    for chosen, names in ((["--instance", "b"], ["all/b"]), ([], ["all/a", "all/b"])):
+        lines = tasker("show", "all.conf", *chosen, cwd=folder).stdout.splitlines()
+        shown = [json.loads(line) for line in lines]
+        assert [(each["name"], each["tasks"][0]["args"]["command"]) for each in shown] == [(n, n) for n in names]
+    ended = tasker("show", "all.conf", "--instance", "bb", cwd=folder)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "all.conf: unknown-instance: 'for_each' has no entry 'bb'\n      | did you mean 'b'?\n"
+
+
 def test_an_invalid_file_is_told_on_standard_error(folder: Path) -> None:
     (folder / "bad.conf").write_text("tasks = [{ name = shel_script, args { command = a } }]")
     ended = tasker("show", "bad.conf", cwd=folder)

@@ -156,6 +156,26 @@ def test_today_is_part_of_a_verdict_and_the_run_is_not(tmp_path: Path) -> None:
     assert folder.validate("--env", "RUN_ID=x")[:2] == (0, True)
 
 
+def test_a_file_with_instances_is_known_to_be_valid_as_a_whole(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.write(
+        "conf.d/_shared.conf", "for_each { a { times = 1, zone = Asia/Tokyo }, b { times = ${TIMES}, zone = UTC } }"
+    )
+    task = "{ name = greet, args { name = ${PIPELINE}${TODAY}, times = ${item.times} } }"
+    folder.write(
+        "conf.d/a.conf",
+        f'include "_shared"\nschedule {{ cron = "@daily", timezone = ${{item.zone}} }}\ntasks = [{task}]',
+    )
+    assert folder.validate() == (0, True, "")
+    assert folder.validate() == (0, False, "")
+    status, _, found = folder.validate(TIMES="often")
+    assert status == 2
+    assert "bad-argument" in found
+    assert "(instance 'b')" in found
+    folder.write("conf.d/b.conf", FILE.replace("include", "who = w, times = 1, name = a\n#"))
+    assert "two pipelines are named 'a'" in folder.validate()[2]
+
+
 def test_two_pipelines_of_one_name_are_found_among_those_that_are_known(folder: Folder) -> None:
     folder.write("conf.d/b.conf", FILE + "name = b")
     assert folder.validate()[:2] == (0, True)

@@ -257,7 +257,7 @@ def test_an_instance_is_what_the_document_with_its_entry_written_out_by_hand_is(
         ("for_each {}", "1:1: missing-key: 'for_each' has no entry, and the file makes no pipeline"),
         ("for_each = []", "1:1: missing-key: 'for_each' has no entry, and the file makes no pipeline"),
         ("for_each { a = null }", "1:1: missing-key: 'for_each' has no entry, and the file makes no pipeline"),
-        ("for_each { a = 1 }", "1:12: bad-value: the entry 'a' of 'for_each' is an object, and not a string"),
+        ("for_each { a = 1 }", "1:12: bad-value: the entry 'a' of 'for_each' is an object, and not a number"),
         (
             "for_each { a { key = b } }",
             "1:16: bad-value: 'key' cannot be a field of an entry: ${item.key} is its key in 'for_each'",
@@ -374,7 +374,7 @@ def _doubling(times: int) -> str:
 )
 def test_a_for_each_that_expands_without_bound_is_refused(text: str) -> None:
     text += f"\nfor_each {{ {', '.join(f'k{number} {{}}' for number in range(900))} }}"
-    told = faults(text, limits=Limits(instances_weight=8 << 20))
+    told = faults(text, limits=Limits(weight=1 << 20, merges=30_000, instance_merges=100))
     assert all("too-large" in each or "too-deep" in each for each in told)
     assert told
 

@@ -70,3 +70,29 @@ def test_it_refuses_what_cannot_be_a_variable(conf: Path, env: dict[Any, Any], t
     with pytest.raises(UsageError) as raised:
         Tasker(conf, env)
     assert str(raised.value) == told
+
+
+def test_of_a_file_with_instances_all_run_and_it_worked_if_all_of_them_did(tmp_path: Path) -> None:
+    conf = tmp_path / "all.conf"
+    command = f"echo ${{item.key}} >> {tmp_path}/ran; test ${{item.key}} != b"
+    conf.write_text(
+        f"""
+        for_each = [a, b, c]
+        tasks = [{{ name = shell_script, args {{ shell = true, command = "{command}" }} }}]
+    """.replace("${item.key}", '"${item.key}"')
+    )
+    settings = Settings(workspaces=tmp_path / "w")
+    assert [pipeline.name for pipeline in Tasker(conf).pipelines()] == ["all/a", "all/b", "all/c"]
+    assert not Tasker(conf, settings=settings).run()
+    assert (tmp_path / "ran").read_text().split() == ["a", "b", "c"]
+    assert Tasker(conf, instance="c", settings=settings).run()
+    assert (tmp_path / "ran").read_text().split() == ["a", "b", "c", "c"]
+    assert Tasker(conf, instance="c").validate().name == "all/c"
+
+
+def test_one_of_several_pipelines_must_be_named(tmp_path: Path) -> None:
+    (tmp_path / "all.conf").write_text("for_each = [a, b]\ntasks = [{ name = shell_script, args { command = x } }]")
+    for asked in (lambda: Tasker(tmp_path / "all.conf").config, Tasker(tmp_path / "all.conf", instance="x").run):
+        with pytest.raises(InvalidFileError) as raised:
+            asked()
+        assert [fault.code for fault in raised.value.faults] == ["unknown-instance"]
