@@ -254,6 +254,15 @@ def test_a_bad_edit_leaves_all_instances_in_force_and_mending_it_tells_of_none_t
     assert disk.books.told[1:] == [("mended", shown("a")), ("deployed", "crm/y")]
 
 
+def test_a_file_that_goes_back_to_what_is_in_force_is_mended_and_no_more(disk: Disk) -> None:
+    started(disk, a="one")
+    disk.look(a="bad")
+    disk.answer()
+    disk.look(a="one")
+    disk.answer()
+    assert disk.books.told == [("invalid", shown("a")), ("mended", shown("a"))]
+
+
 def test_two_files_of_one_base_name_compete_for_it_whatever_instances_they_have(disk: Disk) -> None:
     started(disk, a="crm/x:1")
     disk.look(b="crm/y:1", c="crm")
