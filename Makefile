@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-database test test-thorough crash check format lock bench bench-image build image clean
+.PHONY: help setup demo demo-database test test-thorough crash interrupt check format lock bench bench-image build image clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-thorough: test ## run every test, and try four times as much where there is
 
 crash: setup ## kill the daemon again and again: SECONDS=600, SEED=7
 	@PYTHONPATH=tests $(BIN)/python -m support.crashing $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+interrupt: setup ## kill a run of twenty applications and resume it, again and again: KILLS=100 SEED=7
+	@PYTHONPATH=tests $(BIN)/python -m support.applications $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
 check: setup ## lint, formatting, types and import contracts
 	@$(BIN)/ruff check

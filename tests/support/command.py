@@ -84,6 +84,10 @@ class Command:
         message = f"the command ended without {event} {facts}: {self._events}"
         raise AssertionError(message)
 
+    def next_of(self, event: str) -> bool:
+        """Wait for the next event of this name; whether one came."""
+        return any(told["event"] == event for told in self._lines())
+
     def signal(self, signum: int) -> None:
         """Signal the command alone."""
         self.process.send_signal(signum)
