@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from support import chart, helm
 
+from tasker.cli import _parser
 from tasker.facts import Event, Fact, Level
 from tasker.monitoring.exposition import exposition
 from tasker.monitoring.metrics import Metrics
@@ -208,6 +210,25 @@ def test_every_variable_is_an_option_that_tasker_knows() -> None:
                 assert not variable["name"].startswith("TASKER_") or f"--{option}" in known
 
 
+@pytest.mark.parametrize("name", ["default", "knobs", "ipv6", "replicas", "cronjob-with-everything", "both"])
+def test_what_a_container_is_started_with_tasker_understands(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for spec in chart.pod_specs(chart.manifests(name)):
+        (container,) = spec["containers"]
+        with monkeypatch.context() as environment:
+            for variable in container.get("env", []):
+                environment.setenv(variable["name"], variable.get("value", "postgresql://tasker@database/tasker"))
+            parsed = _parser(container["args"]).parse_args(container["args"])
+        if container["args"][0] == "watch":
+            (port,) = container["ports"]
+            assert parsed.http[1] == port["containerPort"]
+            assert parsed.grace * 2 < spec["terminationGracePeriodSeconds"]
+
+
+def test_the_chart_is_of_this_tasker() -> None:
+    told = yaml.safe_load((chart.CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert told["appVersion"] == version("tasker")
+
+
 @by_both
 @pytest.mark.parametrize(
     ("given", "says"),
@@ -328,3 +349,14 @@ def series() -> dict[str, set[str]]:
         if matched := re.match(r"(\w+)(?:\{(.*)\})? ", line):
             found.setdefault(matched[1], set()).update(re.findall(r'(\w+)="', matched[2] or ""))
     return found
+
+
+@pytest.mark.parametrize("document", ["run-in-kubernetes", "run-as-cronjobs"])
+def test_values_that_documents_show_are_such(document: str, tmp_path: Path) -> None:
+    text = (helm.ROOT / f"docs/how-to/{document}.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert shown
+    for block in shown:
+        (tmp_path / "values.yaml").write_text(block)
+        answer = helm.FOUR("template", "x", chart.CHART, "--values", tmp_path / "values.yaml", home=tmp_path)
+        assert answer.status == 0, answer.all
