@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import canaries
@@ -23,7 +23,7 @@ from support.command import eventually, start_tasker, write
 from support.daemons import EACH_SECOND, NEVER, Daemon
 from support.terminal import on_terminal, tasker
 
-from tasker import linux
+from tasker import WORKSPACE_MARKER, linux
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,6 +109,69 @@ def test_no_process_shows_a_secret(tmp_path: Path, environment: dict[str, str]) 
     assert escaped_to_processes(processes) == []
     (tmp_path / "until.once").touch()
     assert run.finish().status == 1
+
+
+def test_what_is_made_of_secrets_for_each_application_lets_none_out(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Nor does what is kept of runs, and what comes of it later, when a secret has another value."""
+    write(tmp_path / "many.conf", canaries.INSTANCES)
+    told = [tasker("once", "many.conf", cwd=tmp_path, env=environment)]
+    assert {each["step"] for each in _ends(told[0].stdout)} == {"item", "again"}
+    crm, erp = (_run(tmp_path, environment, f"many/{key}") for key in ("crm", "erp"))
+    assert len([*(tmp_path / "workspaces").rglob(WORKSPACE_MARKER)]) == 2
+    assert escaped_to_disk(tmp_path) == []
+    (tmp_path / "secrets" / "plain").write_text("another-canary-of-a-file")
+    write(tmp_path / "many.conf", canaries.INSTANCES.replace("retries = 2", "retries = 1"))
+    for command in (
+        ["show", "many.conf"],
+        ["diff", crm],
+        ["diff", crm, erp],
+        ["rerun", crm],
+        ["once", "many.conf", "--resume"],
+        ["runs", "many"],
+        ["logs", crm],
+        ["logs", "many/crm"],
+    ):
+        told.append(tasker(*command, cwd=tmp_path, env=environment))
+        assert told[-1].returncode in {0, 1}, told[-1].stderr
+    assert [found for each in told for found in escaped("what it tells", each.stdout + each.stderr)] == []
+    assert "another-canary" not in "".join(each.stdout + each.stderr for each in told)
+    assert escaped_to_disk(tmp_path) == []
+    assert sum(each.stdout.count(MASK) for each in told) > 500
+
+
+@pytest.mark.parametrize("text", canaries.FAULTY_ITEMS)
+def test_faults_of_applications_let_no_secret_out(tmp_path: Path, environment: dict[str, str], text: str) -> None:
+    write(tmp_path / "faulty.conf", text)
+    told = tasker("validate", "faulty.conf", cwd=tmp_path, env=environment)
+    assert told.returncode == 2
+    assert "faulty.conf" in told.stdout
+    assert escaped("what it tells", told.stdout + told.stderr) == []
+
+
+def test_a_run_that_is_cancelled_lets_no_secret_out(tmp_path: Path, environment: dict[str, str]) -> None:
+    write(tmp_path / "once.conf", pipeline("once"))
+    run = start_tasker(tmp_path, "once", "once.conf", **environment)
+    run_id = run.wait_for("step.started", step="waits")["run_id"]
+    assert eventually((tmp_path / "begun.once").exists)
+    told = tasker("cancel", run_id, cwd=tmp_path, env={**environment, "USER": VARIABLES["CANARY_READ"]})
+    assert told.returncode == 0, told.stderr
+    ended = run.finish()
+    assert ended.named("run.interrupted")
+    assert escaped("what it tells", told.stdout + told.stderr + json.dumps(ended.events) + ended.stderr) == []
+    assert escaped_to_disk(tmp_path) == []
+
+
+def _ends(log: str) -> list[dict[str, Any]]:
+    return [told for told in map(json.loads, log.splitlines()) if told["event"] in {"step.succeeded", "step.failed"}]
+
+
+def _run(folder: Path, environment: dict[str, str], name: str) -> str:
+    """The last run of a pipeline."""
+    told = tasker("runs", name, cwd=folder, env=environment)
+    run_id: str = json.loads(told.stdout.splitlines()[0])["run_id"]
+    return run_id
 
 
 def test_a_secret_on_a_command_line_is_refused(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -132,6 +132,26 @@ FAULTY = """
     ]
 """
 
+INSTANCES = """
+    for_each {
+      crm { token = ${secret.plain}, more { word = "x"${secret.unicode}, plainly = ${CANARY_PLAINLY} } }
+      erp = ${for_each.crm} { token = ${secret.quoted} }
+    }
+    tasks = [
+      { id = item, name = leaks, args { secrets = ${item.more} { token = ${item.token} } } }
+      { id = again, name = raises, retries = 2, args {
+          secret = ${outputs.item.of-token}, number = ${secret.number} } }
+    ]
+"""
+"""Two applications, which have secrets of their own."""
+FAULTY_ITEMS = (
+    "for_each = [${secret.plain}, ${secret.plain}, ${secret.short}]\ntasks = []",
+    "for_each = ${secret.plain}\ntasks = [{ name = raises }]",
+    "for_each { crm = ${secret.plain}, erp { a = ${secret.hook} } }\ntasks = [{ name = raises }]",
+    """for_each { crm { token = ${secret.plain} } }
+    tasks = [{ name = ${item.token}, args { secret = ${item.tokn}, number = ${item.token} } }]""",
+)
+
 
 def plant(folder: Path) -> dict[str, str]:
     """Write tasks and secrets; the environment in which commands are to find them."""
