@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from tasker.history import History
 
-_QUIET = timedelta(minutes=1)
-"""How long nothing is written to a journal whose run the history may not hear of any more."""
+_YOUNG = timedelta(minutes=1)
+"""How old a journal is at most of whose run nothing is known as it has just begun."""
 
 
 def settle(history: History, journals: Path, now: datetime) -> list[Path]:
@@ -28,15 +28,17 @@ def settle(history: History, journals: Path, now: datetime) -> list[Path]:
 
 def _left(journals: Path, now: datetime) -> list[str]:
     """The runs of which there are journals that nobody writes."""
-    quiet = [path for path in sorted(journals.glob("*.jsonl")) if _written_at(path, now) < now - _QUIET]
-    return [path.stem for path in quiet if not journal.is_being_written(path)]
+    found = (path for path in sorted(journals.glob("*.jsonl")) if not journal.is_being_written(path))
+    return [path.stem for path in found if not _begins(path, now)]
 
 
-def _written_at(path: Path, now: datetime) -> datetime:
+def _begins(path: Path, now: datetime) -> bool:
+    """Whether a journal may be one that has been made and not yet locked."""
     try:
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        state = path.stat()
     except OSError:
-        return now
+        return True
+    return not state.st_size and datetime.fromtimestamp(state.st_mtime, UTC) > now - _YOUNG
 
 
 def settle_seen(seen: History, where: str | Path, journals: Path) -> None:

@@ -127,8 +127,6 @@ class Recording(threading.Thread):
                     self._replace(error)
                 except HistoryError as error:
                     self.error = str(error)
-                    if self._history is not None and not self._history.usable:
-                        self._close()
                 self._pause()
         except UnfitError as error:
             self.error = str(error)
@@ -155,6 +153,9 @@ class Recording(threading.Thread):
 
     def _turn(self) -> None:
         """Write what there is, and see who wants runs cancelled."""
+        if self._history is not None and not self._history.usable:
+            self._close()
+            self._tell_all_again()
         if self._history is None:
             self._history = self._joined()
         with self._changed:
@@ -205,6 +206,15 @@ class Recording(threading.Thread):
         if self._history is not None:
             self._history.close()
             self._history = None
+
+    def _tell_all_again(self) -> None:
+        """There is to be another history, which may know nothing of the runs: what is deleted takes all in silence."""
+        with self._changed:
+            runs = [*self._runs.values()]
+        for run in runs:
+            run.begun, run.unwritten = False, []
+            run.numbers = None  # as before: where it is the same history after all, nothing is to be there twice
+            run.reader = journal.Reader(self._place.journal(run.planned.id))
 
     def _numbered(self, run: _Followed, facts: Iterable[Fact]) -> list[tuple[int, Fact]]:
         from tasker.history.log import Numbers  # noqa: PLC0415 - as above

@@ -22,19 +22,24 @@ WHERE {which}
   AND (
     NOT EXISTS (SELECT 1 FROM pipelines WHERE pipelines.name = old.pipeline)
     OR id <> (
-      SELECT id FROM runs AS last WHERE last.pipeline = old.pipeline ORDER BY claimed_at DESC, id DESC LIMIT 1
+      SELECT id FROM runs AS last WHERE last.pipeline = old.pipeline AND last.foreground = old.foreground
+      ORDER BY claimed_at DESC, id DESC LIMIT 1
     )
     AND (
       status <> 'succeeded'
       OR id <> (
         SELECT id FROM runs AS last WHERE last.pipeline = old.pipeline AND last.status = 'succeeded'
+          AND last.foreground = old.foreground
         ORDER BY claimed_at DESC, id DESC LIMIT 1
       )
     )
   )
 ORDER BY claimed_at LIMIT :most
 """
-"""Of runs that resume each other the last goes first, so that none that is kept lacks what it goes on with."""
+"""Of runs that resume each other the last goes first, so that none that is kept lacks what it goes on with.
+
+A daemon's runs and those of commands are apart: from the former it knows whether a pipeline is overdue.
+"""
 _BY_AGE = "claimed_at < :before AND ended_at < :before"
 _BY_COUNT = "pipeline = :pipeline AND claimed_at < :before AND ended_at IS NOT NULL"
 _NEWEST_OF_EACH = """

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _SELECT = f"SELECT {rows.listed(rows.RUN)} FROM runs"  # noqa: S608
 _INSERT = f"INSERT INTO runs ({rows.listed(rows.RUN)}) VALUES ({rows.given(rows.RUN)})"  # noqa: S608
+_CARRIED_OUT = ("snapshot_id", "workspace", "git_commit", "config_id", "overrides")
+"""The columns that tell what a run carries out."""
 _MOST_RESUMED = 100
 """Runs that are looked at, one resumed by the next: the daemon ends such a row long before."""
 
@@ -224,8 +226,12 @@ def _step_run(record: StepRunRecord) -> StepRun:
 
 
 def put(database: Database, run: RunRecord) -> None:
-    """Write a run that a command in the foreground has begun, unless it is known."""
-    database.change(f"{_INSERT} ON CONFLICT (id) DO NOTHING", **_columns(run))
+    """Write a run that a command in the foreground has begun; of one that is known, what only the command knows."""
+    own = ("pid", "pid_started", "resumed_from", *_CARRIED_OUT)
+    changed = ", ".join(f"{name} = COALESCE(runs.{name}, excluded.{name})" for name in own)
+    database.change(
+        f"{_INSERT} ON CONFLICT (id) DO UPDATE SET {changed}, resumption = excluded.resumption", **_columns(run)
+    )
 
 
 def abandoned(database: Database) -> list[RunRecord]:

@@ -9,7 +9,6 @@ from support.daemons import EACH_SECOND, daemon
 from support.histories import NOON, claim, fact, opened
 
 from tasker.facts import Event
-from tasker.history import History
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,13 +128,16 @@ def test_of_several_runs_of_once_the_others_go_on(tmp_path: Path) -> None:
 
 def test_where_nobody_could_heed_it_that_is_said(tmp_path: Path) -> None:
     with opened(tmp_path / "state", "dead") as history:
-        history.claim([claim("run-1")])
+        history.claim([claim("run-1"), claim("run-2", 1)])
         history.observe(fact(Event.RUN_STARTED, slot=NOON.isoformat()))
 
     ended = cancel(tmp_path, "run-1")
 
     assert ended.status == 1
     assert "there is no daemon that could heed it: run-1: it ends, and is not resumed, when the next" in ended.stderr
-    assert cancel(tmp_path, "run-1", "--no-wait").status == 0
-    with History.read(tmp_path / "state") as history:
-        assert history.found("run-1")[0].cancel_by is not None
+    assert cancel(tmp_path, "run-2", "--no-wait").status == 0
+    with daemon(tmp_path) as watched:
+        watched.wait_until(lambda told: str(told.get("reason", "")).startswith("cancelled by "), words="a slot skipped")
+        told = watched.wait_for("run.interrupted", run_id="run-1")
+        assert told["error"].startswith("interrupted: cancelled by ")
+        assert watched.named("run.started") == []

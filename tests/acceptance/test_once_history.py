@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from support.command import gone, run_tasker, start_tasker, write
+from support.command import eventually, gone, run_tasker, start_tasker, write
 from support.daemons import NEVER, Daemon
 
 from tasker.history import History, RunStatus
@@ -71,6 +71,22 @@ def test_a_history_that_is_damaged_is_moved_aside_where_no_daemon_has_it(tmp_pat
     assert "not a database: it was moved to .tasker/history.db.damaged-" in result.events[-1]["error"]
     with History.read(tmp_path / ".tasker") as history:
         assert [run.status for run in history.runs()] == [RunStatus.SUCCEEDED]
+
+
+def test_where_the_history_is_deleted_meanwhile_all_is_written_to_a_new_one(tmp_path: Path) -> None:
+    command = start_tasker(tmp_path, tasks=TASKS, conf=WAITS)
+    command.wait_for("step.output", step="two")
+    assert eventually(lambda: run_tasker(tmp_path, "runs").events != [])
+    for file in (tmp_path / ".tasker").glob("history.db*"):
+        file.unlink()
+    (tmp_path / "go").touch()
+    assert command.finish().status == 0
+    with History.read(tmp_path / ".tasker") as history:
+        (run,) = history.runs()
+        assert run.status is RunStatus.SUCCEEDED
+        assert history.snapshot(run.snapshot_id or "") is not None
+        assert [step.status for step in history.step_runs(run.id)] == [RunStatus.SUCCEEDED] * 2
+        assert [str(fact.event) for _, fact in history.log(run.id)][::8] == ["run.started"]
 
 
 @pytest.mark.parametrize("whom", ["command", "run", "both"])

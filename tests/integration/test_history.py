@@ -567,6 +567,15 @@ def test_a_run_that_only_its_journal_tells_of_is_taken_in_as_a_commands(history:
     assert history.orphans(NOON) == []
 
 
+def test_what_only_the_command_knows_of_such_a_run_it_tells_late(where: str, history: History) -> None:
+    history.settle(NOON, whole_run, ["once-1"])
+    with joined(where) as command:
+        command.start(once(overrides={"days": "7"}, snapshot_id="s2"), snapshot="{}", config="{}")
+    (run,) = history.runs()
+    assert (run.status, run.overrides, run.snapshot_id) == ("succeeded", {"days": "7"}, "s2")
+    assert run.config_id is not None
+
+
 def test_a_person_may_go_on_with_a_run_again_and_again(where: str, history: History) -> None:
     history.claim([claim("one")])
     history.end("one", RunStatus.FAILED, "no", NOON)
@@ -772,6 +781,18 @@ def test_what_is_old_goes_but_for_the_last_run_the_last_success_and_the_last_slo
     assert history.step_runs("run-0") == []
     assert len(history.log("run-1")) == 4
     assert sum(history.prune(Retention(age=DAY), NOON + 2 * DAY)) == 0
+
+
+def test_the_last_run_of_a_daemon_stays_whatever_commands_ran_since(where: str, history: History) -> None:
+    history.keep_pipelines([pipeline()], "{}")
+    history.claim([claim()])
+    history.end("run-1", RunStatus.SUCCEEDED, None, NOON)
+    with joined(where) as command:
+        for name in ("once-1", "once-2"):
+            command.start(once(name, claimed_at=NOON + DAY))
+            command.end(name, RunStatus.SUCCEEDED, None, NOON + DAY)
+    sum(history.prune(Retention(age=DAY), NOON + 9 * DAY))
+    assert [run.id for run in history.runs()] == ["once-2", "run-1"]
 
 
 def test_commands_delete_what_is_old_only_where_no_daemon_does(where: str) -> None:

@@ -322,7 +322,6 @@ def test_a_run_of_a_command_that_died_is_settled_when_a_daemon_starts(history: H
     path = state / "foreground" / "once-1.jsonl"
     path.parent.mkdir()
     path.write_text("".join(json.dumps(each.to_json()) + "\n" for each in list(whole_run("once-1"))[:-1]))
-    os.utime(path, (NOON.timestamp(), NOON.timestamp()))
 
     memory = remembered(history, state, LATER)
 
