@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Validate all files, then run them; nothing runs where one has a fault."""
     from tasker.foreground.planning import planned, read  # noqa: PLC0415 - `tasker --help` needs none of it
 
-    paths, wish = _wished(arguments)
+    paths, wish = wished(arguments)
     project = options.project(arguments)
     files, faults = read(project, paths, wish)
     if arguments.on_schedule:
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     return carry_out(project, plan.files, manner)
 
 
-def _wished(arguments: argparse.Namespace) -> tuple[list[Path], Wish]:
+def wished(arguments: argparse.Namespace) -> tuple[list[Path], Wish]:
     """The files, and what is wanted of them; raises `UsageError`."""
     from tasker.foreground.planning import Wish  # noqa: PLC0415 - as above
     from tasker.running.chosen import Chosen  # noqa: PLC0415 - as above

@@ -1,0 +1,111 @@
+"""Which earlier runs a command goes on with, as the history tells of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from support.histories import NOON
+
+from tasker.errors import UsageError
+from tasker.foreground.place import Place
+from tasker.foreground.resuming import LAST, Resumption, opened
+from tasker.history import History, RunRecord, RunStatus, this_daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NAMES = ("p/a", "p/b", "p/c")
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    """A history of this process's, in which nothing is yet."""
+    with History.join(tmp_path) as joined:
+        joined.enrol(this_daemon(NOON, foreground=True))
+        yield joined
+
+
+def ran(history: History, run_id: str, pipeline: str, status: RunStatus, minute: int = 0) -> None:
+    """A command has run a pipeline, for a slot so many minutes after noon."""
+    at = NOON + timedelta(minutes=minute)
+    running = RunStatus.RUNNING
+    history.start(
+        RunRecord(
+            id=run_id, pipeline=pipeline, slot=at, revision="r", status=running, daemon="", claimed_at=at,
+            overrides={"days": "7", "password": "***"},
+        )
+    )  # fmt: skip
+    if status is not running:
+        history.end(run_id, status, None, at)
+
+
+def going_on(found: Resumption) -> dict[str, str]:
+    """The runs that are resumed, by pipeline."""
+    return {name: run.id for name, run in found.going_on.items()}
+
+
+def test_what_broke_off_goes_on_and_what_was_not_reached_starts_for_the_same_slot(history: History) -> None:
+    for name in NAMES:
+        ran(history, f"19-{name[-1]}", name, RunStatus.SUCCEEDED)
+    ran(history, "20-a", "p/a", RunStatus.SUCCEEDED, 1)
+    ran(history, "20-b", "p/b", RunStatus.INTERRUPTED, 1)
+    found = Resumption(history, NAMES, LAST)
+    assert (going_on(found), found.names) == ({"p/b": "20-b"}, ["p/b", "p/c"])
+    assert found.slot == NOON + timedelta(minutes=1)
+    assert [fact.pipeline for fact in found.told] == ["p/a"]
+
+
+def test_where_all_have_succeeded_all_run_from_the_start(history: History) -> None:
+    for name in NAMES:
+        ran(history, f"20-{name[-1]}", name, RunStatus.SUCCEEDED)
+    found = Resumption(history, NAMES, LAST)
+    assert (going_on(found), found.names, found.slot) == ({}, [*NAMES], None)
+    assert len(found.told) == len(NAMES)
+
+
+def test_where_nothing_has_run_yet_all_run_from_the_start(history: History) -> None:
+    found = Resumption(history, NAMES, LAST)
+    assert (going_on(found), found.names, found.slot) == ({}, [*NAMES], None)
+
+
+def test_a_run_is_named_by_how_its_id_begins(history: History) -> None:
+    ran(history, "20-a", "p/a", RunStatus.SUCCEEDED)
+    ran(history, "21-a", "p/a", RunStatus.FAILED, 1)
+    found = Resumption(history, NAMES, "20")
+    assert (going_on(found), found.names) == ({"p/a": "20-a"}, ["p/a"])
+    assert found.overrides("p/a") == {"days": "7"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [("2", "several runs"), ("3", "no run"), ("20", "is one of q"), ("21", "still going on"), (LAST, "still going on")],
+)
+def test_what_cannot_be_gone_on_with_is_refused(history: History, wanted: str, words: str) -> None:
+    ran(history, "20-q", "q", RunStatus.FAILED)
+    ran(history, "21-a", "p/a", RunStatus.RUNNING, 1)
+    with pytest.raises(UsageError, match=words):
+        Resumption(history, NAMES, wanted)
+
+
+def test_chosen_steps_go_on_with_the_last_run_that_has_ended(history: History) -> None:
+    ran(history, "20-a", "p/a", RunStatus.SUCCEEDED)
+    ran(history, "21-a", "p/a", RunStatus.RUNNING, 1)
+    found = Resumption(history, NAMES, None)
+    assert (going_on(found), found.names, found.told) == ({"p/a": "20-a"}, [*NAMES], [])
+    earlier = found.earlier("p/a")
+    assert earlier is not None
+    assert earlier.run_id == "20-a"
+    assert found.earlier("p/b") is None
+
+
+def test_a_history_that_cannot_be_written_is_read(tmp_path: Path) -> None:
+    with History.join(tmp_path):
+        pass
+    for each in tmp_path.iterdir():
+        each.chmod(0o400)
+    tmp_path.chmod(0o500)
+    with opened(Place.of(tmp_path, tmp_path)) as history:
+        assert history.runs() == []
