@@ -26,7 +26,7 @@ from tasker.running.runner import Occasion, Runner
 from tasker.running.workspace import TEMPORARY, workspace
 from tasker.secrets_folder import SecretsFolder
 from tasker.validation import validate
-from tasker.validation.findings import MOST_FAULTS
+from tasker.validation.findings import MOST_FAULTS, Shared
 from tasker.validation.instances import check_entries, check_instance, check_size, of_instances
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ class Project:
         loaded = [Loaded(path=path, occasion=self.occasion(new_run_id(now), now), instance=key) for key in entries.keys]
         told: dict[str | None, tuple[Fault, ...]] = {}
         errors = 0
+        shared: Shared = {}
         for number, each in enumerate(loaded):
             try:
                 loaded[number] = self._resolved(each, template)
@@ -187,7 +188,7 @@ class Project:
                 return loaded, of_instances(told, entries)
         check_size([each.document for each in loaded if each.document is not None], entries)
         for number, each in enumerate(loaded):
-            loaded[number] = self._validated(each, now)
+            loaded[number] = self._validated(each, now, shared=shared)
             told[each.instance] = loaded[number].faults
             errors += sum(fault.severity is Severity.ERROR for fault in loaded[number].faults)
             if errors >= MOST_FAULTS:
@@ -292,7 +293,7 @@ class Project:
         variables = self._variables(loaded.path, loaded.occasion, loaded.instance)
         return replace(loaded, document=template.document(variables, loaded.instance))
 
-    def _validated(self, loaded: Loaded, now: datetime, *, alone: bool = False) -> Loaded:
+    def _validated(self, loaded: Loaded, now: datetime, *, alone: bool = False, shared: Shared | None = None) -> Loaded:
         """With the pipeline, or with what is wrong. `alone` where other instances of the file were not resolved."""
         assert loaded.document is not None  # noqa: S101 - what is validated is resolved
         pipeline, faults = validate(
@@ -302,6 +303,7 @@ class Project:
             now=now,
             instance=loaded.instance,
             alone=alone,
+            shared=shared,
         )
         if pipeline is not None and loaded.occasion.chosen is not None:
             unfit = [*loaded.occasion.chosen.faults(pipeline, loaded.occasion.earlier)]

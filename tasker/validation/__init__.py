@@ -17,7 +17,7 @@ from tasker.nearest import nearest
 from tasker.pipeline import NAME, NAME_RULE, Keep, Keeping, LateArgument, Phase, Pipeline, Resume, Step, instance_name
 from tasker.validation.arguments import check_types, read_arguments, read_signature
 from tasker.validation.bounds import AtLeast, MoreThan
-from tasker.validation.findings import Findings, TooManyFaultsError, suggestion
+from tasker.validation.findings import Findings, Shared, TooManyFaultsError, suggestion
 from tasker.validation.needs import check_references, read_needs
 from tasker.validation.quotes import warn_of_quoted
 from tasker.validation.schedules import read_schedule
@@ -59,13 +59,15 @@ def validate(
     now: datetime,
     instance: str | None = None,
     alone: bool = False,
+    shared: Shared | None = None,
 ) -> tuple[Pipeline | None, list[Fault]]:
     """The pipeline that a document describes, or `None`, and everything that is wrong with it, its own faults first.
 
     `stem` is the name of its file without the ending; `now` is where the search for slots begins. `instance` is the
     entry of `for_each` that the document is for; where it was resolved `alone`, others may read what it does not.
+    What is in `shared` need not be read again for this one.
     """
-    findings = Findings(document.faults)
+    findings = Findings(document.faults, shared)
     with collection_paused(), suppress(TooManyFaultsError):
         meant = _check_keys(document, findings, alone=alone)
         pipeline = _pipeline(document, stem, catalogue, now, findings, instance=instance, meant=meant)
@@ -87,7 +89,8 @@ def _pipeline(
     root = document.root
     found = findings.section(_part(root, _PLAIN_KEYS), _PLAIN_KEYS, "a pipeline")
     if "schedule" in root.fields:
-        found["schedule"] = read_schedule(root.fields["schedule"], now, findings)
+        schedule = root.fields["schedule"]
+        found["schedule"] = findings.once("schedule", [schedule], lambda: read_schedule(schedule, now, findings))
     if "workspace" in root.fields:
         keeping = findings.section(root.fields["workspace"], _WORKSPACE_KEYS, "'workspace'")
         found["workspace"] = Keeping(**{"for_" if key == "for" else key: value for key, value in keeping.items()})
@@ -153,7 +156,8 @@ def _params(root: Object, findings: Findings) -> Mapping[str, Any]:
 
 def _steps(root: Object, catalogue: Catalogue, findings: Findings) -> Mapping[Phase, tuple[Step, ...]]:
     lists = {phase: root.fields[phase] for phase in Phase if phase in root.fields}
-    defaults = read_defaults(root.fields["defaults"], findings) if lists and "defaults" in root.fields else None
+    given = root.fields.get("defaults") if lists else None
+    defaults = findings.once("defaults", [given], lambda: read_defaults(given, findings)) if given is not None else None
     entries = read_entries(lists, defaults, findings)
     every = list(chain.from_iterable(entries.values()))
     ids = {entry.id: phase for phase, group in entries.items() for entry in group}

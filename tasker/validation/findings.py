@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from tasker.conversion import Mismatch, convert
 from tasker.document.values import Object, Scalar, Unknown
@@ -11,10 +11,14 @@ from tasker.nearest import nearest
 from tasker.references import references
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tasker.document.values import Value
     from tasker.faults import Place
+
+T = TypeVar("T")
+Shared: TypeAlias = dict[tuple[Any, ...], tuple[Any, Any]]
+"""What validations of one file have in common: what was made of values, with these, by their ids."""
 
 MOST_FAULTS = 1000
 """Faults after which a validation gives up: who has so many mends those first."""
@@ -27,9 +31,10 @@ class TooManyFaultsError(Exception):
 class Findings:
     """Every fault found so far, each once; finding one does not end the search, unless there are too many."""
 
-    def __init__(self, known: Iterable[Fault] = ()) -> None:
-        """Begin with the faults that are known already."""
+    def __init__(self, known: Iterable[Fault] = (), shared: Shared | None = None) -> None:
+        """Begin with the faults that are known already, and what was read for other instances of the file."""
         self._faults = dict.fromkeys(known)
+        self._shared = {} if shared is None else shared
 
     @property
     def faults(self) -> list[Fault]:
@@ -56,6 +61,21 @@ class Findings:
             last = f"there are over {MOST_FAULTS} faults here, and the rest is not looked for"
             self._faults[Fault("too-large", fault.place, last, "mend these first")] = None
             raise TooManyFaultsError
+
+    def once(self, what: str, values: Sequence[Value | None], read: Callable[[], T]) -> T:
+        """What `read` makes of the values, once for all instances that have these very ones, if nothing is wrong.
+
+        `what` tells apart what is made of the same values.
+        """
+        key = (what, *map(id, values))
+        if key in self._shared:
+            return self._shared[key][1]  # type: ignore[no-any-return] # `what` says what it is
+        told = len(self._faults)
+        found = read()
+        if len(self._faults) == told:
+            # With the values, which must not go, and leave their ids to others.
+            self._shared[key] = values, found
+        return found
 
     def read(self, value: Value, annotation: Any, what: str) -> Any:
         """The value as `annotation` asks for it, or `None` and a fault for each thing that does not fit."""

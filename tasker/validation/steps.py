@@ -92,7 +92,7 @@ def read_entries(
         if not isinstance(item, Object):
             findings.read(item, dict, "a step")
     ids = iter(_ids(list(chain.from_iterable(steps.values())), findings))
-    return {phase: [_entry(step, next(ids), defaults, findings) for step in each] for phase, each in steps.items()}
+    return {phase: [_read_entry(step, next(ids), defaults, findings) for step in each] for phase, each in steps.items()}
 
 
 def _items(phase: Phase, value: Value, findings: Findings) -> tuple[Value, ...]:
@@ -178,6 +178,10 @@ def _id_of(name: Value | None) -> str:
     return letters if _ID.fullmatch(letters) else f"_{letters}"
 
 
+def _read_entry(step: Object, step_id: str, defaults: Object | None, findings: Findings) -> Entry:
+    return findings.once(f"entry {step_id}", [step, defaults], lambda: _entry(step, step_id, defaults, findings))
+
+
 def _entry(step: Object, step_id: str, defaults: Object | None, findings: Findings) -> Entry:
     step = _merged(defaults, _with_retries_as_object(step))
     unknown = {key: _meant(key) for key in step.fields if key not in STEP_KEYS}
@@ -187,7 +191,7 @@ def _entry(step: Object, step_id: str, defaults: Object | None, findings: Findin
     name = step.fields.get("name")
     if name is None and "name" not in unknown.values():
         findings.add("missing-key", step.place, "a step needs the key 'name'", "the name of its task")
-    found = {key: findings.read(step.fields[key], _KEYS[key], f"'{key}'") for key in _KEYS if key in step.fields}
+    found = {key: _read(step.fields[key], key, findings) for key in _KEYS if key in step.fields}
     return Entry(
         id=step_id,
         task=found.pop("name", None) or "",
@@ -198,6 +202,10 @@ def _entry(step: Object, step_id: str, defaults: Object | None, findings: Findin
         settings={key: value for key, value in found.items() if key != "id" and value is not None}
         | _retry(step, findings),
     )
+
+
+def _read(value: Value, key: str, findings: Findings) -> Any:
+    return findings.once(f"step.{key}", [value], lambda: findings.read(value, _KEYS[key], f"'{key}'"))
 
 
 def _meant(key: str) -> str | None:
@@ -230,7 +238,9 @@ def _retry(step: Object, findings: Findings) -> dict[str, Retry]:
     if not isinstance(value, Object):
         findings.read(value, _RETRIES, "'retries'")
         return {}
-    return {"retry": Retry(**findings.section(value, RETRY_KEYS, "'retries'"))}
+    retries = value
+    read = findings.once("retries", [retries], lambda: findings.section(retries, RETRY_KEYS, "'retries'"))
+    return {"retry": Retry(**read)}
 
 
 def _with_retries_as_object(step: Object) -> Object:

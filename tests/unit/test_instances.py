@@ -456,3 +456,9 @@ def test_what_does_not_depend_on_the_entry_is_resolved_once() -> None:
     assert one.fields["other"] is two.fields["other"]
     assert one.fields["shared"] is not two.fields["shared"]
     assert asked == ["S"]
+
+
+def test_resolving_grows_with_the_entries_and_not_with_their_square() -> None:
+    entries = "\n".join(f"for_each.k{number} {{ n = ${{base}} }}" for number in range(400))
+    made = documents(f"base = 1\n{entries}\nx = ${{item.n}}", limits=Limits(merges=10_000, instance_merges=10))
+    assert len(made) == 400

@@ -132,8 +132,8 @@ def test_a_damaged_file_is_valid_or_has_faults(part: int, project: Project, tmp_
         for name, content in beside.items():
             (tmp_path / name).write_bytes(mutated(content, chance) if chance.random() < 0.2 else content.encode())
         with bounded(SECONDS):
-            loaded = project.load(file)
-        assert (loaded.pipeline is None) == bool(loaded.faults), case
+            loaded = project.load_file(file)
+        assert loaded.is_valid != bool(loaded.faults), case
         for fault in loaded.faults:
             assert fault.code in CODES, case
             assert fault.message, case
