@@ -761,6 +761,29 @@ def test_two_daemons_that_begin_a_history_at_once_make_one(postgres_url: str) ->
         assert len(history._database.rows("SELECT version FROM schema_version")) == 1
 
 
+# What can be read of a damaged file
+
+
+def test_what_an_older_tasker_wrote_is_taken_in_as_well(tmp_path: Path) -> None:
+    with version_1(str(tmp_path / "old")), opened(tmp_path / "new") as history:
+        assert history.take_from(tmp_path / "old" / "history.db") == 2
+        (run,) = history.runs()
+        assert (run.id, run.foreground, run.overrides, run.cancel_at) == ("run-1", False, {}, None)
+        assert [step.fingerprint for step in history.step_runs("run-1")] == [""]
+
+
+def test_what_a_run_carried_out_is_taken_in_with_it(tmp_path: Path) -> None:
+    with joined(str(tmp_path / "old")) as command:
+        command.start(once(overrides={"days": "7"}, git_commit="abc"), snapshot="{}", config='{"name": 1}')
+        command.cancel("once-1", "ann", NOON)
+    with opened(tmp_path / "new") as history:
+        assert history.take_from(tmp_path / "old" / "history.db") == 3
+        (run,) = history.runs()
+        assert (run.foreground, run.overrides, run.git_commit, run.cancel_by) == (True, {"days": "7"}, "abc", "ann")
+        assert run.config_id is not None
+        assert history.config(run.config_id) == '{"name": 1}'
+
+
 # What is old
 
 
