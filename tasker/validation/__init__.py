@@ -11,6 +11,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
+from tasker.document.resolution import ITEM
 from tasker.document.values import Array, Late, Object, Unknown, plain
 from tasker.garbage import collection_paused
 from tasker.nearest import nearest
@@ -24,7 +25,7 @@ from tasker.validation.schedules import read_schedule
 from tasker.validation.steps import STEP_KEYS, read_defaults, read_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from tasker.discovery import Catalogue
@@ -98,7 +99,7 @@ def _pipeline(
         findings.add(
             "missing-key", root.place, "a pipeline needs the key 'tasks'", "tasks = [{ name = …, args { … } }]"
         )
-    steps = _steps(root, catalogue, findings)
+    steps = _steps(root, {*root.fields} if instance is None else {*root.fields, ITEM}, catalogue, findings)
     return Pipeline(
         **{**found, "name": instance_name(_name(root, found.get("name"), stem, findings), instance)},
         steps=steps[Phase.TASKS],
@@ -154,7 +155,9 @@ def _params(root: Object, findings: Findings) -> Mapping[str, Any]:
     return MappingProxyType(plain(value)) if isinstance(value, Object) else MappingProxyType({})
 
 
-def _steps(root: Object, catalogue: Catalogue, findings: Findings) -> Mapping[Phase, tuple[Step, ...]]:
+def _steps(
+    root: Object, names: Collection[str], catalogue: Catalogue, findings: Findings
+) -> Mapping[Phase, tuple[Step, ...]]:
     lists = {phase: root.fields[phase] for phase in Phase if phase in root.fields}
     given = root.fields.get("defaults") if lists else None
     defaults = findings.once("defaults", [given], lambda: read_defaults(given, findings)) if given is not None else None
@@ -171,7 +174,7 @@ def _steps(root: Object, catalogue: Catalogue, findings: Findings) -> Mapping[Ph
         all_needs = {step_id: needed for each in needs.values() for step_id, needed in each.items()}
         check_references(entries, all_needs, handed_on, findings)
     for entry in every:
-        warn_of_quoted(entry, root.fields, findings)
+        warn_of_quoted(entry, names, findings)
     expected = iter(signatures)
     return {
         phase: tuple(

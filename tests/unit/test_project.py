@@ -151,3 +151,8 @@ def test_more_steps_than_there_is_room_for_are_refused_before_they_are_read(tmp_
         "too-large",
         "the instances of a file have at most 100,000 steps together, not 100,100",
     )
+
+
+def test_an_item_in_quotes_is_warned_of(tmp_path: Path) -> None:
+    file = load_all(tmp_path, ALL.replace("${PIPELINE}/${WORKSPACE}", '"/data/${item.key}"'))
+    assert [(fault.code, fault.place.line) for fault in file.faults] == [("quoted-substitution", 5)]
