@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-database test test-thorough crash interrupt check format lock bench bench-image build image clean
+.PHONY: help setup demo demo-database test test-thorough crash crash-shared plans interrupt check format lock bench bench-image build image clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,8 +35,17 @@ test-thorough: test ## run every test, and try four times as much where there is
 crash: setup ## kill the daemon again and again: SECONDS=600, SEED=7
 	@PYTHONPATH=tests $(BIN)/python -m support.crashing $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
+plans: setup ## carry out random plans, break them off and resume them: COUNT=100000 SEED=7
+	@PYTHONPATH=tests $(BIN)/python -m support.trying $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+	@PYTHONPATH=tests $(BIN)/python -m support.resuming $(if $(SEED),--seed $(SEED))
+
 interrupt: setup ## kill a run of twenty applications and resume it, again and again: KILLS=100 SEED=7
 	@PYTHONPATH=tests $(BIN)/python -m support.applications $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
+
+crash-shared: setup ## have two daemons share a PostgreSQL, and kill one: SECONDS=60, PIPELINES=200, SEED=7
+	@tests/support/install_postgres.sh
+	@PYTHONPATH=tests $(BIN)/python -m support.sharing $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(PIPELINES),--pipelines $(PIPELINES)) $(if $(SEED),--seed $(SEED))
 
 check: setup ## lint, formatting, types and import contracts
 	@$(BIN)/ruff check

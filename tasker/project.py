@@ -22,6 +22,7 @@ from tasker.nearest import nearest
 from tasker.pipeline import Keep, Keeping, base_name, instance_name
 from tasker.registry import registry
 from tasker.run import new_run_id
+from tasker.running.machine import Machine
 from tasker.running.runner import Occasion, Runner
 from tasker.running.workspace import TEMPORARY, workspace
 from tasker.secrets_folder import SecretsFolder
@@ -222,7 +223,7 @@ class Project:
                 tasks=registry,
                 observers=observers,
                 stop=stop,
-                clock=self._clock,
+                machine=Machine(self._clock),
                 grace_s=self.settings.grace_s,
                 code=code,
             ).run()

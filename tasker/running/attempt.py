@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tasker.running.lines import Lines
-from tasker.running.process import StepProcess, death
-from tasker.running.worker import Job, work
+from tasker.running.process import death
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tasker.pipeline import Step
+    from tasker.running.process import StepProcess
+    from tasker.running.worker import Job
 
 _CHUNK = 64 * 1024
 """Bytes read from a pipe at once: what Linux lets a pipe hold."""
@@ -34,13 +34,13 @@ class Verdict:
 class Attempt:
     """A step's process, and what has been heard of it so far."""
 
-    def __init__(self, job: Job, started: float, cut: Callable[[bytearray, int], int]) -> None:
-        """Start it; `cut` tells where to cut lines that are too long. Raises `OSError` where no process can be had."""
+    def __init__(self, job: Job, process: StepProcess, started: float, cut: Callable[[bytearray, int], int]) -> None:
+        """Take the process that was started for it; `cut` tells where to cut lines that are too long."""
         self.step: Step = job.step
         self.number = job.context.attempt
         self.started = started
         """Monotonic seconds."""
-        self.process = StepProcess(partial(work, job))
+        self.process = process
         self.ending = ""
         """Why it is being ended; empty while it may run."""
         self.kill_at = 0.0

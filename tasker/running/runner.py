@@ -16,7 +16,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tasker.clock import Clock
 from tasker.durations import format_duration
 from tasker.facts import Event, Level
 from tasker.masking import Masker
@@ -25,8 +24,8 @@ from tasker.run import DEFAULT_GRACE_S, Run, Status, StepRun, hooks_end_s, hooks
 from tasker.running.announcer import Announcer
 from tasker.running.attempt import Attempt, Verdict
 from tasker.running.course import Course
+from tasker.running.machine import Machine
 from tasker.running.order import Pass
-from tasker.running.process import Leftovers
 from tasker.running.reuse import Reuse, fingerprint
 from tasker.running.worker import Job
 from tasker.task import Context
@@ -93,7 +92,7 @@ class Runner:
         tasks: TaskRegistry,
         stop: StopRequest,
         observers: Iterable[Callable[[Fact], None]] = (),
-        clock: Clock | None = None,
+        machine: Machine | None = None,
         grace_s: float = DEFAULT_GRACE_S,
         code: Callable[[type[Task]], str] | None = None,
     ) -> None:
@@ -102,7 +101,8 @@ class Runner:
         self._occasion = occasion
         self._tasks = tasks
         self._stop = stop
-        self._clock = clock or Clock()
+        self._machine = machine or Machine()
+        self._clock = self._machine.clock
         self._grace_s = grace_s
         self._masker = Masker(pipeline.secrets)
         self._announcer = Announcer(
@@ -125,8 +125,8 @@ class Runner:
             mask=self._masker.mask,
         )
         self._course = Course(pipeline, mask=self._masker.mask, reuse=self._reuse)
-        self._leftovers = Leftovers()
-        self._selector = selectors.DefaultSelector()
+        self._leftovers = self._machine.leftovers()
+        self._selector = self._machine.selector()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
         self._running: dict[str, Attempt] = {}
@@ -221,13 +221,14 @@ class Runner:
         again = self._reuse.again.get(step.id)
         self._announce(Event.STEP_STARTED, step, number, **({"again": again} if again and number == 1 else {}))
         try:
-            attempt = Attempt(self._job(step, number), now, self._masker.cut)
+            job = self._job(step, number)
+            attempt = Attempt(job, self._machine.process(job), now, self._masker.cut)
         except OSError as error:
             self._judge(step, number, Verdict(error=f"no process can be started for it: {error.strerror or error}"))
             return
         self._running[step.id] = attempt
         self._watch(attempt)
-        if number == 1 and self._course.phase is Phase.TASKS:
+        if step.id not in self._fingerprints and self._course.phase is Phase.TASKS:
             self._fingerprints[step.id] = self._fingerprint(step, self._course.known(step))
         if step.timeout:
             reason = f"it timed out after {format_duration(step.timeout)}"
