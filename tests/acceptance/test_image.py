@@ -144,6 +144,17 @@ def test_once_runs_the_sample_of_the_seed(image: str) -> None:
     assert "Linux" in ended.output("shell_script")[0]
     assert "/etc/tasker/tasks/archive.py" in ended.output("shell_script_2")
     assert ended.end("archive")["outputs"]["entries"] > 10
+    assert len(ended.named("history.unavailable")) == 1
+
+
+def test_once_keeps_its_runs_on_a_volume_and_logs_as_the_environment_says(image: str, tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    options = [f"--volume={tmp_path}:/var/lib/tasker", "--env=TASKER_LOG_LEVEL=warning"]
+    ended = images.run(image, "once", "conf.d/params.conf", options=options)
+    assert {told["level"] for told in ended.events} == {"warning"}
+    assert not ended.named("history.unavailable")
+    (run,) = images.run(image, "runs", options=options).events
+    assert (run["pipeline"], run["status"]) == ("params", "succeeded")
 
 
 def test_once_runs_the_demo_with_a_package_of_its_own(own_image: str, tmp_path: Path) -> None:
@@ -240,12 +251,15 @@ def test_a_step_that_runs_out_of_memory_has_failed_and_the_daemon_lives_on(conta
     assert contained.inspect(".State.Running") == "true"
 
 
-def test_a_stop_ends_a_running_step_in_time_and_does_what_is_to_be_done_finally(image: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["watch", "once conf.d/lingers.conf"])
+def test_a_stop_ends_a_running_step_in_time_and_does_what_is_to_be_done_finally(
+    image: str, tmp_path: Path, command: str
+) -> None:
     write(tmp_path / "tasks" / "says.py", SAYS)
     write(tmp_path / "tasks" / "works.py", WORKS)
-    with ContainedDaemon(tmp_path, image) as daemon:
-        steps = "tasks = [{ name = lingers }]\nfinally = [{ name = says, args { word = bye } }]\n"
-        write(tmp_path / "conf.d" / "lingers.conf", f'schedule = "{EACH_SECOND}"\n{steps}')
+    steps = "tasks = [{ name = lingers }]\nfinally = [{ name = says, args { word = bye } }]\n"
+    write(tmp_path / "conf.d" / "lingers.conf", f'schedule = "{EACH_SECOND}"\n{steps}')
+    with ContainedDaemon(tmp_path, image, command=command.split()) as daemon:
         daemon.wait_for("step.output", line="lingers")
         since = daemon.moment()
         assert podman("stop", "--time=40", daemon.name).returncode == 0
@@ -253,4 +267,4 @@ def test_a_stop_ends_a_running_step_in_time_and_does_what_is_to_be_done_finally(
         assert daemon.wait_for("step.output", since)["line"] == "says bye"
         (interrupted,) = daemon.named("run.interrupted")
         assert seconds(interrupted, since) < 10
-        assert daemon.events[-1]["event"] == "daemon.stopped"
+        assert daemon.events[-1]["event"] == ("daemon.stopped" if command == "watch" else "run.interrupted")

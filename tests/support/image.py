@@ -68,13 +68,13 @@ def run(image: str, *words: str, options: Sequence[str] = (), life_s: int = _LIF
 class ContainedDaemon(Daemon):
     """`tasker watch` in a container, of which `conf.d` and `tasks` of a folder are mounted, and an empty volume."""
 
-    def __init__(self, folder: Path, image: str, *options: str) -> None:
-        """Start it; the options are podman's."""
+    def __init__(self, folder: Path, image: str, *options: str, command: Sequence[str] = ("watch",)) -> None:
+        """Start it, or another command that goes on for a while; the options are podman's."""
         self.name = _any_name()
         (folder / "tasks").mkdir(exist_ok=True)
         mounts = [f"--volume={folder / name}:/etc/tasker/{name}:ro" for name in ("conf.d", "tasks")]
         inner = (*mounts, "--volume=/var/lib/tasker", *options)
-        super().__init__(folder, program=_command(image, self.name, inner, _LIFE_S, ()))
+        super().__init__(folder, program=_command(image, self.name, inner, _LIFE_S, command))
 
     def __exit__(self, *about: object) -> None:
         podman("rm", "--force", "--time=0", "--volumes", self.name)
