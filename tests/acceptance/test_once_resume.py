@@ -114,3 +114,20 @@ def test_a_run_that_cannot_be_meant_is_wrong_usage(tmp_path: Path) -> None:
         result = again(tmp_path, *options)
         assert (result.status, result.events) == (2, [])
         assert "--resume" in result.stderr
+
+
+def test_what_a_hook_has_cleared_away_is_made_anew(tmp_path: Path) -> None:
+    """A step that makes a file in the workspace succeeds; `finally` clears the workspace though a later step fails."""
+    conf = """
+        tasks = [
+          { id = a, name = shell_script, args { command = touch, arguments = ${WORKSPACE}/made } }
+          { id = b, name = needs, args { file = go } }
+          { id = c, name = needs, args { file = ${WORKSPACE}/made } }
+        ]
+        finally = [{ name = cleanup }]
+    """
+    assert run_tasker(tmp_path, "once", "pipe.conf", tasks=TASKS, conf=conf).status == 1
+    (tmp_path / "go").touch()
+    resumed = again(tmp_path, "--resume")
+    assert resumed.status == 0
+    assert reason(resumed, "a").startswith("what it left in the workspace of run ")
