@@ -270,12 +270,6 @@ class Scheduler:
     # What it waits for
 
     @property
-    def wakes_at(self) -> datetime | None:
-        """The next moment at which `tick` has something to decide."""
-        heaps = (self._upcoming, self._timers)
-        return min((heap[0][0] for heap in heaps if heap), default=None)
-
-    @property
     def turns_at(self) -> datetime | None:
         """The next moment at which a slot that waits may start, or may no longer; stale ones among them."""
         return self._timers[0][0] if self._timers else None

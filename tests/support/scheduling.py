@@ -20,6 +20,12 @@ from tasker.scheduling.timetable import Timetable
 INSTANT = timedelta(microseconds=1)
 
 
+def wakes_at(scheduler: Scheduler, names: Iterable[str] = ("crm",)) -> datetime | None:
+    """The next moment at which `tick` has something to decide: a slot comes, or one that waits may start."""
+    moments = (scheduler.turns_at, *map(scheduler.upcoming, names))
+    return min((each for each in moments if each is not None), default=None)
+
+
 @dataclass
 class Row:
     """What the history knows of a slot."""
@@ -98,8 +104,8 @@ class World:
         for name in self.wanted:
             self._owe(name)
         self._ask(lambda: self.scheduler.tick(self.now))
-        wakes_at = self.scheduler.wakes_at
-        assert wakes_at is None or wakes_at > self.now, "it would wake again and again"
+        moment = wakes_at(self.scheduler, self.wanted)
+        assert moment is None or moment > self.now, "it would wake again and again"
 
     def put(self, name: str, schedule: Schedule) -> None:
         self._owe(name)
@@ -209,8 +215,8 @@ class World:
     def _ask(self, question: Callable[[], list[Decision]]) -> None:
         """Carry out what the scheduler answers; a tick right after it has nothing to add unless it wakes for that."""
         self._carry_out(question())
-        wakes_at = self.scheduler.wakes_at
-        if wakes_at is None or wakes_at > self.now:
+        moment = wakes_at(self.scheduler, self.wanted)
+        if moment is None or moment > self.now:
             told = self.scheduler.tick(self.now)
             assert told == [], "it had something to decide, and would not have woken for it"
         self._check_counts()
@@ -325,9 +331,9 @@ class World:
             elif self.running:
                 self.end(min(self.running))
             elif self.held:
-                wakes_at = self.scheduler.wakes_at
-                assert wakes_at is not None, f"stuck: {self.held}"
-                self.advance(wakes_at)
+                moment = wakes_at(self.scheduler, self.wanted)
+                assert moment is not None, f"stuck: {self.held}"
+                self.advance(moment)
                 self.tick()
         for slot in self.owed:
             row = self.history.rows.get(slot)

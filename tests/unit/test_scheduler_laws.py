@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from support.budget import budget
-from support.scheduling import INSTANT, World
+from support.scheduling import INSTANT, World, wakes_at
 
 from tasker.pipeline import Catchup, Overlap, Schedule
 from tasker.run import Slot
@@ -52,16 +52,16 @@ class Laws(RuleBasedStateMachine):
 
     @rule()
     def wakes(self) -> None:
-        wakes_at = self.world.scheduler.wakes_at
-        if wakes_at is not None and wakes_at < self.world.now + timedelta(hours=3):
-            self.world.advance(wakes_at)
+        moment = wakes_at(self.world.scheduler, self.world.wanted)
+        if moment is not None and moment < self.world.now + timedelta(hours=3):
+            self.world.advance(moment)
         self.world.tick()
 
     @rule()
     def ticks_just_before_it_would_wake(self) -> None:
-        wakes_at = self.world.scheduler.wakes_at
-        if wakes_at is not None and self.world.now + INSTANT < wakes_at < self.world.now + timedelta(hours=3):
-            self.world.advance(wakes_at - INSTANT)
+        moment = wakes_at(self.world.scheduler, self.world.wanted)
+        if moment is not None and self.world.now + INSTANT < moment < self.world.now + timedelta(hours=3):
+            self.world.advance(moment - INSTANT)
             assert self.world.scheduler.tick(self.world.now) == []
 
     @rule(seconds=STEPS)
