@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,6 +213,7 @@ class Launcher:
         """Import the tasks, and do what every run and validation would have to do otherwise."""
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         self._signals = _Signals()
+        import_module("tasker.logs")  # and with it structlog, which each step has its logger of
         catalogue.load_all()
         if self._importing:
             self._on_importing(self._importing)  # what a signature is made of may be code of a module, too

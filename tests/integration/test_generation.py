@@ -198,15 +198,18 @@ def test_it_tells_which_files_hold_the_code_of_a_task(folder: Path) -> None:
     assert modules["say"] == (str(folder / "tasks" / "given.py"),)
 
 
-def test_a_run_imports_nothing_for_a_schedule_that_the_launcher_has_not_imported(folder: Path) -> None:
+def test_a_run_imports_nothing_that_the_launcher_has_not_imported(folder: Path) -> None:
+    """Neither for a schedule nor for the logger of a step: each would pay for it anew."""
     task = """
         import sys
         from tasker import Task
 
+        HAS_LOGGERS = "structlog" in sys.modules
+
         class Modules(Task):
             def run(self):
-                looked_for = {"tasker.scheduling.cron", "cronsim", "zoneinfo"}
-                return {"found": [each for each in sys.modules if each in looked_for]}
+                looked_for = {"tasker.scheduling.cron", "cronsim", "zoneinfo", "rich"}
+                return {"found": [each for each in sys.modules if each in looked_for], "has_loggers": HAS_LOGGERS}
         """
     write(folder / "tasks" / "modules.py", task)
     conf(folder, "tasks = [{ name = modules }]")
@@ -214,6 +217,7 @@ def test_a_run_imports_nothing_for_a_schedule_that_the_launcher_has_not_imported
         listener.order(listener.valid("a.conf"))
         told = listener.until_fact(Event.STEP_SUCCEEDED)
     assert sorted(told.details["outputs"]["found"]) == ["cronsim", "tasker.scheduling.cron", "zoneinfo"]
+    assert told.details["outputs"]["has_loggers"]
 
 
 def test_a_launcher_that_is_not_needed_any_more_does_not_go_on_importing(folder: Path) -> None:
