@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from benchmarks.daemon import TASKER
 from benchmarks.inputs import write_corpus, write_runs
 from benchmarks.measure import Contestant, ContestantFailedError, Cost, race
+from benchmarks.pipelines import steps_and_applications
 from benchmarks.scale import endurance, scale
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ def _lines(folder: Path, environment: Mapping[str, str], pipelines: Sequence[int
     for compare in (start_up, processes, validation):
         yield from compare(folder, environment).lines()
         yield ""
+    yield from steps_and_applications(folder, environment)
+    yield ""
     yield from scale(folder, environment)
 
 

@@ -19,7 +19,7 @@ from support.command import write
 from support.daemons import SAYS, conf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _ROUNDS = 15
 _PIPELINES = 100
@@ -27,8 +27,18 @@ _REST_S = 5.0
 """Seconds after which a daemon that has validated everything is at rest."""
 _MB = 1e6
 _PYTHON = ("--entrypoint=python",)
-_PASS = ("-c", "pass")
+_LINE = ("-c", "print('step.started')")
 _ONCE = ("once", "conf.d/params.conf")
+_INSIDE = f"""
+import subprocess, sys, time
+for _ in range({_ROUNDS}):
+    for command in ([sys.executable, *{_LINE!r}], ["tasker", *{_ONCE!r}]):
+        began = time.monotonic()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            print(next(time.monotonic() - began for line in process.stdout if "step.started" in line))
+            process.stdout.read()
+"""
+"""The same within one container, without what it takes to make one."""
 _ANON = ("sh", "-c", "grep -hE '^(anon|total_rss) ' /sys/fs/cgroup/memory.stat /sys/fs/cgroup/memory/memory.stat")
 
 
@@ -46,12 +56,20 @@ def layers(image: str) -> Iterator[str]:
 
 
 def start(image: str) -> Iterator[str]:
-    """From the start of a container to the first step, against a container that does nothing."""
-    taken: dict[str, list[float]] = {"python -c pass, whole": [], "tasker once, until its first step": []}
+    """From the start of a container to the first step, against Python that only says so."""
+    taken: dict[str, list[float]] = {"python, until its first line": [], "tasker once, until its first step": []}
     for _ in range(_ROUNDS):
-        for name, options, words in zip(taken, (_PYTHON, ()), (_PASS, _ONCE), strict=True):
+        for name, options, words in zip(taken, (_PYTHON, ()), (_LINE, _ONCE), strict=True):
             taken[name].append(_seconds(image, options, words))
-    yield f"From `podman run`, median of {_ROUNDS}"
+    yield from _compared("From `podman run`", taken)
+    told = images.podman("run", "--rm", "--no-healthcheck", *images.HARDENED, *_PYTHON, image, "-c", _INSIDE).stdout
+    inside = [float(line) for line in told.splitlines()]
+    yield ""
+    yield from _compared("Within the container", dict(zip(taken, (inside[::2], inside[1::2]), strict=True)))
+
+
+def _compared(title: str, taken: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    yield f"{title}, median of {_ROUNDS}"
     yardstick, first_step = (median(each) for each in taken.values())
     for name, each in taken.items():
         yield f"  {median(each) * 1000:>7.0f} ms  {name}"
@@ -77,15 +95,14 @@ def idle(image: str) -> Iterator[str]:
 
 
 def _seconds(image: str, options: Sequence[str], words: Sequence[str]) -> float:
-    """How long a container takes until it has told of a first step, or ends without one."""
+    """How long a container takes until it has told of a first step; its end is not the point."""
     command = ["podman", "run", "--rm", "--no-healthcheck", *images.HARDENED, *options, image, *words]
     began = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
-        took = next((time.monotonic() - began for line in process.stdout if '"step.started"' in line), None)
+        took = next(time.monotonic() - began for line in process.stdout if "step.started" in line)
         process.stdout.read()
-        process.wait()
-        return time.monotonic() - began if took is None else took
+    return took
 
 
 def main() -> int:

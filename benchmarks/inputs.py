@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,12 +14,28 @@ FILES = 200
 TOTAL_BYTES = 1024 * 1024
 """What a ConfigMap can hold."""
 
+HUNDRED = 100
+APPLICATIONS = 200
+AT_ONCE = 8
+LAYERS = 10
+WIDTH = 10
+NAP_S = 0.1
+
 NOOP_TASK = """from tasker import Task
 
 
 class Noop(Task):
-    def run(self) -> bool:
+    def run(self, sql: str = "") -> bool:
         return True
+"""
+
+_NAP_TASK = f"""import time
+from tasker import Task
+
+
+class Nap(Task):
+    def run(self) -> None:
+        time.sleep({NAP_S})
 """
 
 _NOOP_STEP = """def run_step(context):
@@ -91,6 +108,27 @@ def write_runs(folder: Path) -> None:
     (folder / "hundred.yaml").write_text(
         "steps:\n" + "  - name: pypyr.steps.cmd\n    in:\n      cmd: /bin/true\n" * 100
     )
+
+
+def write_pipelines(folder: Path) -> None:
+    """Steps that do nothing: one, a hundred, and one for each of some applications; and layers of steps that nap."""
+    (folder / "tasks" / "nap.py").write_text(_NAP_TASK)
+    noop = "  { name = noop }\n"
+    for count in (1, HUNDRED):
+        (folder / f"step{count}.conf").write_text(f"tasks = [\n{noop * count}]\n")
+    for count in (1, APPLICATIONS):
+        entries = "".join(f'  app{number} {{ sql = "/data/app{number}" }}\n' for number in range(count))
+        task = "  { name = noop, args { sql = ${item.sql} } }\n"
+        (folder / f"each{count}.conf").write_text(
+            f"max_parallel = {AT_ONCE}\nfor_each {{\n{entries}}}\ntasks = [\n{task}]\n"
+        )
+    ids = [[f"s{layer}-{number}" for number in range(WIDTH)] for layer in range(LAYERS)]
+    steps = (
+        f"  {{ id = {each}, name = nap, needs = [{', '.join(before)}] }}\n"
+        for before, layer in pairwise([[], *ids])
+        for each in layer
+    )
+    (folder / "graph.conf").write_text(f"max_parallel = {WIDTH}\ntasks = [\n{''.join(steps)}]\n")
 
 
 def write_corpus(folder: Path) -> list[Path]:
