@@ -156,6 +156,7 @@ class Runner:
         self._announce_start()
         try:
             self._launch()
+            self._look_at_code()
             while not self._course.finished:
                 self._turn()
         finally:
@@ -352,6 +353,11 @@ class Runner:
             outputs=verdict.outputs,
             fingerprint=self._fingerprints.get(step.id, ""),
         )
+
+    def _look_at_code(self) -> None:
+        """Have digests of all code made now: it was imported just before, and steps may come up hours later."""
+        for step in self._pipeline.steps if self._code is not None else ():
+            self._code(self._tasks.get(step.task))
 
     def _fingerprint(self, step: Step, known: Known) -> str:
         """A digest of what the step's outcome depends on; empty where nobody would compare it."""

@@ -52,7 +52,8 @@ class {name}(Task):
 
     def run(self, marks: str, edit: int, sleep: float = 0.0, fail: bool = False, before: int = 0) -> dict[str, int]:
         told = self.context
-        line = f"{{told.pipeline}} {{told.slot.isoformat()}} {{told.run_id}} {{told.step}} {{told.attempt}} {{edit}}\\n"
+        step = f"{{told.pipeline}} {{told.slot.isoformat()}} {{told.run_id}} {{told.step}}"
+        line = f"{{step}} {{told.attempt}} {{edit}} {{EDIT}}\\n"
         descriptor = os.open(marks, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(descriptor, line.encode())
         os.close(descriptor)
@@ -194,12 +195,14 @@ class Mark:
     step: str
     attempt: int
     edit: int
+    code: int
+    """The edit of the task's code."""
 
     @classmethod
     def read(cls, line: str) -> Mark:
         """The line as a record."""
-        pipeline, slot, run_id, step, attempt, edit = line.split()
-        return cls(pipeline, datetime.fromisoformat(slot), run_id, step, int(attempt), int(edit))
+        pipeline, slot, run_id, step, *numbers = line.split()
+        return cls(pipeline, datetime.fromisoformat(slot), run_id, step, *map(int, numbers))
 
 
 @dataclass(slots=True)
@@ -693,7 +696,8 @@ class Crashing:
                     self._complain("a step ran again though its run is not to be resumed", *of_step)
                 for before, after in pairwise(of_step):
                     again = before.run_id == after.run_id and step.id not in kind.fails
-                    if again or steps.get((before.run_id, step.id)) is RunStatus.SUCCEEDED:
+                    spared = before.code == after.code and not _earlier_again(kind, step, by_step, after.run_id)
+                    if again or (spared and steps.get((before.run_id, step.id)) is RunStatus.SUCCEEDED):
                         self._complain("a step ran again that had succeeded", before, after)
         for run in runs.values():
             if run.status is RunStatus.SUCCEEDED:
@@ -727,6 +731,12 @@ class Crashing:
             linux.send(pid, signal.SIGKILL)
         if self._daemon is not None:
             self._daemon.wait()
+
+
+def _earlier_again(kind: Kind, step: Step, by_step: Mapping[str, list[Mark]], run_id: str) -> bool:
+    """Whether a step before this one, which it needs, was done in a run: then it is to be done again, too."""
+    earlier = kind.steps[: kind.steps.index(step)]
+    return any(mark.run_id == run_id for each in earlier for mark in by_step.get(each.id, ()))
 
 
 def _told(pid: int) -> str:

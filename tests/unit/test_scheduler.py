@@ -511,8 +511,9 @@ def test_the_clock_set_back_does_not_make_a_slot_wait_for_its_jitter_all_over() 
     scheduler = put(schedule("@hourly", jitter=MINUTE))
     live(scheduler, 60)
     scheduler.rewind(at(5))
-    assert wakes_at(scheduler) is not None
-    assert wakes_at(scheduler) <= at(6)
+    moment = wakes_at(scheduler)
+    assert moment is not None
+    assert moment <= at(6)
     assert started(scheduler.tick(at(6))) == [slot(60)]
 
 
