@@ -356,8 +356,9 @@ class Runner:
 
     def _look_at_code(self) -> None:
         """Have digests of all code made now: it was imported just before, and steps may come up hours later."""
-        for step in self._pipeline.steps if self._code is not None else ():
-            self._code(self._tasks.get(step.task))
+        if self._code is not None:
+            for step in self._pipeline.steps:
+                self._code(self._tasks.get(step.task))
 
     def _fingerprint(self, step: Step, known: Known) -> str:
         """A digest of what the step's outcome depends on; empty where nobody would compare it."""
