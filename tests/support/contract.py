@@ -106,8 +106,9 @@ class Judge:
     def finishes(self) -> None:
         """`finally` has run; unless there was no time for it."""
         if not self.gave_up and self.halted_at == inf:
-            first = [step for step in self.plan.phases[FINALLY] if not step.needs and step.when]
-            assert not first or any(step.id in self.attempts for step in first), "finally did not run"
+            steps = self.plan.phases[FINALLY]
+            can = any(not step.needs and step.when for step in steps)
+            assert not can or any(step.id in self.attempts for step in steps), "finally did not run"
 
     # What follows from it
 
