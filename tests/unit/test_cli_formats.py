@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # a second opinion, and no dependency of ours
+import yaml  # a second opinion, and no dependency of ours
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support.documents import document
@@ -14,7 +14,7 @@ from support.values import SPAN, number, output, secret
 
 from tasker.cli.formats import written
 from tasker.document import plain
-from tasker.document.resolution import LATE_ROOTS
+from tasker.document.surroundings import LATE_ROOTS
 from tasker.document.values import Late, OutputReference, Scalar
 
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
