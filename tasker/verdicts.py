@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasker.faults import Place
-from tasker.fingerprints import imported, listing, shadows, states
+from tasker.file_states import imported, listing, shadows, states
 from tasker.variables import PER_RUN
 
 if TYPE_CHECKING:
