@@ -8,17 +8,16 @@ import json
 import os
 import re
 import select
-import sys
 import threading
 from collections import deque
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from tasker.facts import Event, Fact, Level
+from tasker.structured import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, MutableMapping
+    from collections.abc import Callable, MutableMapping
 
 _LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
 """What JSON leaves as it is, but some readers take for the end of a line, and terminals for a command."""
@@ -32,23 +31,6 @@ _FAREWELL_S = 0.1
 _GONE = {errno.EPIPE, errno.EBADF}
 """Errors behind which there is nobody left to read."""
 _SEVERITIES = {level: number for number, level in enumerate(Level)}
-
-
-@contextmanager
-def _without_rich() -> Iterator[None]:
-    """Keep structlog from importing rich, which would double the time to start and is of no use in JSON."""
-    if "rich" in sys.modules:
-        yield
-        return
-    sys.modules["rich"] = None  # type: ignore[assignment]  # the documented way to make an import fail
-    try:
-        yield
-    finally:
-        del sys.modules["rich"]
-
-
-with _without_rich():
-    import structlog
 
 
 class Output:

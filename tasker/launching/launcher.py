@@ -213,7 +213,7 @@ class Launcher:
         """Import the tasks, and do what every run and validation would have to do otherwise."""
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         self._signals = _Signals()
-        import_module("tasker.logs")  # and with it structlog, which each step has its logger of
+        import_module("tasker.structured")  # which each run would import for itself
         catalogue.load_all()
         if self._importing:
             self._on_importing(self._importing)  # what a signature is made of may be code of a module, too

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import selectors
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tasker.clock import Clock
@@ -19,6 +20,7 @@ class Machine:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
+        import_module("tasker.structured")  # which each step would import for itself
 
     def process(self, job: Job) -> StepProcess:
         """A process that carries out an attempt at a step. Raises `OSError` where none can be had."""

@@ -151,7 +151,7 @@ class _Log:
 
     def logger(self) -> Logger:
         """A structlog logger that logs to here."""
-        import structlog  # noqa: PLC0415 - loaded already wherever runs are logged
+        from tasker.structured import structlog  # noqa: PLC0415 - loaded already, before this process was forked
 
         def deliver(_logger: object, method: str, facts: MutableMapping[str, Any]) -> NoReturn:
             self._deliver(method, dict(facts))
