@@ -57,6 +57,8 @@ class DueRun:
     """Where it runs; `None` while it waits."""
     configured: Configured | None = None
     """What it carries out."""
+    known: bool = False
+    """Whether a history that others share has been told that it starts."""
     interrupted: bool = False
     cancelled: bool = False
     """Whether somebody wanted it to end; then nothing goes on with it."""
@@ -90,6 +92,8 @@ class Dispatch:
         """By pipeline: runs that dead daemons have left, and that are still to be taken up."""
         self._without_code: list[DueRun] = []
         """Those whose turn has come while there is no launcher to run them in."""
+        self._starting: list[DueRun] = []
+        """Those that start as soon as the history has it that they do, so that no other daemon starts them as well."""
         self._latest: dict[str, datetime] = {}
         """By pipeline: the latest slot that was won."""
         self.on_credit = False
@@ -284,7 +288,7 @@ class Dispatch:
         if run.generation is not None:
             run.cancelled = True
             self._stop(run, reason)
-        elif run in self._without_code:
+        elif run in self._without_code or run in self._starting:
             self._withdraw(run, Outcome.SKIPPED, reason)
         else:
             self.carry_out(self._scheduler.cancel(run.slot, reason, self._clock.now()))
@@ -294,6 +298,9 @@ class Dispatch:
     def stop(self, reason: str) -> None:
         """Stop every run in order; what they leave unfinished is for the next daemon."""
         self._stopping = reason
+        for run in self._starting:
+            self._wait_again(run)
+        self._starting.clear()
         for run in list(self._runs.values()):
             self._stop(run, reason)
 
@@ -351,7 +358,7 @@ class Dispatch:
             run.interrupted = True
             self._announce_end(run, f"it is not resumed: {reason}")
             return
-        self._recorder.submit(lambda history: history.decide(slot, outcome, at, reason))
+        self._recorder.submit(partial(_decide, run.id, slot, outcome, at, reason))
         self._announce_slot(slot, outcome, reason, run.revision)
 
     def _announce_slot(self, slot: Slot, outcome: Outcome, reason: str | None, revision: str) -> None:
@@ -386,6 +393,9 @@ class Dispatch:
         if generation is None or snapshot is None or generation not in self._reloading.generations:
             self._await_code(run)
             return
+        if not (run.known or self._recorder.exclusive):
+            self._start_soon(run)
+            return
         run.generation = generation
         self.running += 1
         run.revision = run.revision if run.snapshot or in_force is None else in_force.version.revision
@@ -403,8 +413,29 @@ class Dispatch:
             words = f"what its steps had handed on comes to {error} bytes, too much to resume it with"
             self.ended(RunEnded(run_id=run.id, status=1, error=words))
 
+    def _start_soon(self, run: DueRun) -> None:
+        """Start a run once the history has it that it does: were this daemon to die, another would start it again."""
+        run.known, at = True, self._clock.now()
+        self._starting.append(run)
+        self._recorder.submit(lambda history: history.start_soon(run.id, at), partial(self._start_now, run))
+
+    def _start_now(self, run: DueRun, answer: Exception | None) -> None:
+        """The history has it that a run starts, which nobody may want any more."""
+        if isinstance(answer, Exception):
+            raise answer
+        if run in self._starting:
+            self._starting.remove(run)
+            self._start(run)
+
+    def _wait_again(self, run: DueRun) -> None:
+        """A run does not start just now, whatever the history has been told."""
+        if run.known:
+            run.known = False
+            self._recorder.submit(lambda history: history.wait_again(run.id))
+
     def _await_code(self, run: DueRun) -> None:
         """Have a run wait for a launcher, if there is to be one for it."""
+        self._wait_again(run)
         if run.snapshot is None and self._reloading.is_stranded(run.slot.pipeline):
             self._settle(run.slot, Outcome.REFUSED, "the tasks' code is not what its last good version needs")
             self._let_go(run)
@@ -412,15 +443,15 @@ class Dispatch:
             self._without_code.append(run)
 
     def _replace(self, run: DueRun, reason: str) -> None:
-        """Stop a run that a later slot takes the place of; where it still waits for a launcher, it never starts."""
-        if run in self._without_code:
+        """Stop a run that a later slot takes the place of; where it has not been ordered, it never starts."""
+        if run in self._without_code or run in self._starting:
             self._withdraw(run, Outcome.SUPERSEDED, reason)
         else:
             self._stop(run, reason)
 
     def _withdraw(self, run: DueRun, outcome: Outcome, reason: str) -> None:
-        """A run that waits for a launcher is not to start."""
-        self._without_code.remove(run)
+        """A run that waits for a launcher, or for the history, is not to start."""
+        (self._without_code if run in self._without_code else self._starting).remove(run)
         self._settle(run.slot, outcome, reason)
         self._let_go(run)
 
@@ -470,6 +501,12 @@ class Dispatch:
 def _keep(told: Configured, history: History) -> None:
     """Have a history keep what a run carries out."""
     history.configured(told.run_id, told.config, told.commit)
+
+
+def _decide(run_id: str, slot: Slot, outcome: Outcome, at: datetime, reason: str, history: History) -> None:
+    """Have a slot come to something else than its run, which the history may take for started."""
+    history.wait_again(run_id)
+    history.decide(slot, outcome, at, reason)
 
 
 def _put_back(run: RunRecord, history: History) -> None:

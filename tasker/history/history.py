@@ -103,6 +103,8 @@ class History:
         try:
             self._database.begin()
             self._within = True
+            # Who took turns only later, and had changed rows before, could wait for others that wait for it.
+            self._database.take_turns()
             yield
             self._write_lines()
             self._database.commit()
@@ -147,7 +149,6 @@ class History:
         """
         me, clock = self._daemon, self._database.now()
         with self.transaction():
-            self._database.take_turns()
             presence.bury(self._database, me, clock, alone=self.exclusive)
             taken = runs.take_over(self._database, me.id, now or clock)
             return [Orphan(run, same_host=run.host == me.host) for run in taken]
@@ -172,6 +173,16 @@ class History:
         """Give a waiting slot its final outcome; whether it was still waiting. Unless it ran, its run is dropped."""
         with self.transaction():
             return slots.decide(self._database, slot, outcome, at, reason)
+
+    def start_soon(self, run_id: str, at: datetime) -> None:
+        """A run is to have a process as soon as this is written: from now on no other daemon starts it."""
+        with self.transaction():
+            runs.start_soon(self._database, run_id, at)
+
+    def wait_again(self, run_id: str) -> None:
+        """A run that was to start, or was refused, has done nothing: it waits, and its slot with it."""
+        with self.transaction():
+            runs.wait_again(self._database, run_id)
 
     def begin(self, run_id: str, pid: int, pid_started: int, at: datetime) -> None:
         """A run has a process: it is running, its slot `RAN`."""
@@ -269,7 +280,6 @@ class History:
         """
         clock, nobody = self._database.now(), presence.this_daemon(now, foreground=True)
         with self.transaction():
-            self._database.take_turns()
             presence.bury_commands(self._database, clock)
             unknown = [run_id for run_id in left if runs.one(self._database, run_id) is None]
             for run_id in [*unknown, *(run.id for run in runs.abandoned(self._database))]:

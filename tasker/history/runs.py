@@ -59,6 +59,27 @@ def begin(database: Database, run_id: str, process: Process, at: datetime) -> No
         started(database, run, at)
 
 
+def start_soon(database: Database, run_id: str, at: datetime) -> None:
+    """A run counts as running, though it has no process yet."""
+    run = one(database, run_id)
+    if run is not None:
+        started(database, run, at)
+
+
+def wait_again(database: Database, run_id: str) -> None:
+    """A run has not started after all; the slot of one that resumes another has run all the same."""
+    database.change(
+        "UPDATE runs SET status = 'waiting', started_at = NULL, late_s = NULL, pid = NULL, pid_started = NULL"
+        " WHERE id = :run_id AND ended_at IS NULL",
+        run_id=run_id,
+    )
+    database.change(
+        "UPDATE slots SET outcome = 'waiting' WHERE run_id = :run_id AND outcome = 'ran'"
+        " AND EXISTS (SELECT 1 FROM runs WHERE id = :run_id AND status = 'waiting' AND resumed_from IS NULL)",
+        run_id=run_id,
+    )
+
+
 def started(database: Database, run: RunRecord, at: datetime) -> None:
     """A run has started, be it known already or not; on which version, only the run itself can tell."""
     late_s = None if run.foreground else (at - run.slot).total_seconds()

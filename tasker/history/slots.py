@@ -25,7 +25,6 @@ _RUN = ("id", "pipeline", "slot", "revision", "snapshot_id", "status", "daemon",
 
 def claim(database: Database, me: DaemonRecord, claims: Sequence[Claim]) -> list[Claimed]:
     """Claim slots; answers in the order of the claims. Raises `RunIdTakenError`."""
-    database.take_turns()
     busy: set[str] = set()
     if not database.exclusive:
         busy = _busy(database, me.id, {each.slot.pipeline for each in claims})

@@ -8,14 +8,17 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
-from support.histories import NOON, claim, daemon, fact, opened, slot, whole_run
+from support.command import eventually
+from support.histories import LIMIT_S, NOON, claim, daemon, fact, opened, slot, whole_run
 
 from tasker.facts import Event
 from tasker.history import (
@@ -141,6 +144,45 @@ def test_a_slot_that_comes_to_no_run_drops_it(history: History, outcome: Outcome
     assert kept is not None
     assert (kept.outcome, kept.reason, kept.run_id) == (outcome, "because", None)
     assert history.runs() == []
+
+
+def test_a_run_that_is_to_start_soon_counts_as_running_until_it_waits_again(history: History) -> None:
+    history.claim([claim()])
+    history.start_soon("run-1", NOON)
+    (run,) = history.runs()
+    assert (run.status, run.started_at, run.pid) == (RunStatus.RUNNING, NOON, None)
+    assert not history.decide(slot(), Outcome.SKIPPED, NOON)
+    history.wait_again("run-1")
+    (run,) = history.runs()
+    assert (run.status, run.started_at, run.late_s) == (RunStatus.WAITING, None, None)
+    assert history.decide(slot(), Outcome.SKIPPED, NOON, "because")
+
+
+def test_a_run_that_has_ended_does_not_wait_again(history: History) -> None:
+    history.claim([claim()])
+    history.start_soon("run-1", NOON)
+    history.end("run-1", RunStatus.FAILED, "it failed", NOON)
+    history.wait_again("run-1")
+    (run,) = history.runs()
+    assert run.status is RunStatus.FAILED
+    assert not history.decide(slot(), Outcome.SKIPPED, NOON)
+
+
+def test_daemons_whose_transactions_touch_the_same_slots_do_not_wait_for_each_other(postgres_url: str) -> None:
+    def one_waits() -> bool:
+        with psycopg.connect(postgres_url) as connection:
+            return bool(connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall())
+
+    won: list[bool] = []
+    with opened(postgres_url, "first") as first, opened(postgres_url, "second") as second:
+        thread = threading.Thread(target=lambda: won.extend(each.won for each in second.claim([claim("run-2")])))
+        with first.transaction():
+            first.observe(fact(Event.RUN_STARTED, "run-1", slot=NOON.isoformat()))
+            thread.start()
+            assert eventually(one_waits)
+            first.claim([claim("run-3", minute=1)])
+        thread.join(LIMIT_S)
+    assert won == [False]
 
 
 def test_a_slot_is_decided_once(history: History) -> None:
