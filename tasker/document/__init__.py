@@ -1,9 +1,10 @@
 """HOCON files to resolved trees in which every value knows its file, line and column."""
 
+from tasker.document.entries import Entries
 from tasker.document.files import Folder, OutsideFolderError
 from tasker.document.limits import Limits
 from tasker.document.loading import Document, Template
-from tasker.document.resolution import RUN_VARIABLES, Entries, Peek, Secrets, Variables
+from tasker.document.surroundings import RUN_VARIABLES, Peek, Secrets, Variables
 from tasker.document.values import (
     MASK,
     Array,

@@ -1,6 +1,7 @@
 """What a document is while it is resolved: objects whose keys are known before their values are.
 
-A key is a `Cell`, an object a `Shape`, an array a `Row`; `resolution` evaluates them, and makes the tree of them.
+A key is a `Cell`, an object a `Shape`, an array a `Row`; `evaluation` tells what they come to, and
+`resolution` makes the tree of that.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
-    from tasker.document.resolution import Entries, Secrets, Variables
+    from tasker.document.entries import Entries
+    from tasker.document.surroundings import Secrets, Variables
     from tasker.document.syntax import Fields
     from tasker.document.values import Value
 

@@ -1,6 +1,6 @@
 """HOCON text to a syntax tree: one pass, no file opened, no substitution looked up.
 
-What has nothing left to resolve comes out as a `Value`; the rest as nodes of `syntax`, for `resolution` to settle.
+What has nothing left to resolve comes out as a `Value`; the rest as nodes of `syntax`, for `evaluation` to settle.
 """
 
 from __future__ import annotations

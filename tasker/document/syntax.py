@@ -19,6 +19,11 @@ class Substitution:
     path: tuple[str, ...]
     optional: bool
 
+    @property
+    def name(self) -> str:
+        """The path as it is written."""
+        return ".".join(self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class Blank:

@@ -11,7 +11,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tasker.document.resolution import ITEM
+from tasker.document.surroundings import ITEM
 from tasker.document.values import Array, Late, Object, Unknown, plain
 from tasker.garbage import collection_paused
 from tasker.nearest import nearest

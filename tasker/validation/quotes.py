@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tasker.document.resolution import RUN_VARIABLES
+from tasker.document.surroundings import RUN_VARIABLES
 from tasker.document.values import Array, Object, Scalar
 
 if TYPE_CHECKING:
