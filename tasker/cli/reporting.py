@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tasker.document.values import Object
 from tasker.duplicates import duplicates
 from tasker.faults import Severity
+from tasker.pipeline import base_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -54,7 +55,11 @@ def report_faults(faults: Sequence[Fault]) -> int:
 
 
 def report_unscheduled(names: Sequence[str]) -> None:
-    """Tell of pipelines that the command has nothing to say of."""
+    """Tell of pipelines that the command has nothing to say of; the instances of a file by their number."""
     if names:
         are = "pipelines have" if len(names) > 1 else "pipeline has"
-        print(f"tasker: {len(names)} {are} no schedule: {', '.join(names)}", file=sys.stderr)  # noqa: T201 - as above
+        of_files: dict[str, list[str]] = {}
+        for name in names:
+            of_files.setdefault(base_name(name), []).append(name)
+        told = (f"{base} ({len(each)} instances)" if len(each) > 1 else each[0] for base, each in of_files.items())
+        print(f"tasker: {len(names)} {are} no schedule: {', '.join(told)}", file=sys.stderr)  # noqa: T201 - as above

@@ -27,7 +27,7 @@ SCHEDULE_KEYS: dict[str, Any] = {
     "jitter": Annotated[timedelta, AtLeast(timedelta())],
 }
 _EXAMPLE = 'such as cron = "15 2 * * *"'
-_MOST = 100
+_MOST = 20
 """Cron expressions of one schedule: looking for the next slot of each takes its time."""
 
 

@@ -8,6 +8,7 @@ from itertools import islice
 import pytest
 
 from tasker.cli.next import clock_change, slots
+from tasker.cli.reporting import report_unscheduled
 from tasker.pipeline import Pipeline, Schedule
 from tasker.scheduling.timetable import Timetable
 
@@ -77,3 +78,10 @@ def test_a_slot_is_told_in_both_times() -> None:
 @pytest.mark.parametrize("schedule", [None, Schedule(cron=("0 0 30 2 *",))])
 def test_what_never_comes_due_has_no_slots(schedule: Schedule | None) -> None:
     assert list(slots(Pipeline(name="p", steps=(), schedule=schedule), FORWARD)) == []
+
+
+def test_pipelines_without_a_schedule_are_named_and_instances_of_a_file_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report_unscheduled(["scans/crm", "by-hand", "scans/erp", "one/hr"])
+    assert capsys.readouterr().err == "tasker: 4 pipelines have no schedule: scans (2 instances), by-hand, one/hr\n"

@@ -283,6 +283,11 @@ class TestSchedules:
     def test_the_part_of_the_expression_that_is_wrong_is_told(self) -> None:
         assert found('schedule = "15 2 * * *x"\ntasks = [{ name = say }]') == ["1:22 bad-cron"]
 
+    def test_it_has_at_most_twenty_expressions(self) -> None:
+        crons = [f'"{minute} * * * *"' for minute in range(21)]
+        assert valid(f"schedule = [{', '.join(crons[1:])}]\ntasks = [{{ name = say }}]").schedule is not None
+        assert found(f"schedule = [{', '.join(crons)}]\ntasks = [{{ name = say }}]") == ["1:12 too-large"]
+
 
 class TestTheAuthorsOwnCode:
     def test_parameters_called_like_keys_of_a_step_are_not_given_by_these(self) -> None:
@@ -405,7 +410,7 @@ def test_outputs_are_not_judged_where_two_steps_have_one_id() -> None:
 
 
 def test_what_authors_name_their_variables_is_no_concern_of_ours() -> None:
-    assert valid("workspace = /x\non_error = y\nsource = z\nstage = 1\ntasks = [{ name = say }]").name == "nightly"
+    assert valid("space = /x\non_error = y\nsource = z\nstage = 1\ntasks = [{ name = say }]").name == "nightly"
 
 
 def test_a_pipeline_has_what_its_file_says() -> None:
