@@ -22,8 +22,11 @@ BASE = "docker.io/library/python:3.13-slim"
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=none")
 """All that can be taken from a container: it has a `/tmp` of its own, and its volumes."""
 
-_GOES_IN = (".dockerignore", "Dockerfile", "LICENSE", "README.md", "pyproject.toml")
-_FOLDERS = ("conf.d", "requirements", "tasker", "tasks")
+_FILES = (
+    *(".dockerignore", "Dockerfile", "LICENSE", "README.md", "pyproject.toml"),
+    *(f"requirements/{name}" for name in ("build.txt", "image.txt", "wanted.py")),
+)
+_FOLDERS = ("conf.d", "tasker", "tasks")
 _NAME = "localhost/tasker-test"
 _LABEL = "tasker.test"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -100,7 +103,7 @@ def _any_name() -> str:
 
 def _contents(folder: Path) -> list[Any]:
     """All that makes a difference to the image."""
-    files = [folder / name for name in _GOES_IN] + [
+    files = [folder / name for name in _FILES] + [
         file for name in _FOLDERS for file in sorted((folder / name).rglob("*")) if "__pycache__" not in file.parts
     ]
     return [(str(file.relative_to(folder)), file.read_bytes()) for file in files if file.is_file()]
