@@ -27,7 +27,7 @@ demo-database: setup ## scan LedgerSMB's database; needs Debian's packages, and 
 test: setup ## run every test
 	@tests/support/install_postgres.sh
 	@PYTHONPATH=tests $(BIN)/python -m support.helm
-	@$(BIN)/pytest --numprocesses=2 --dist=worksteal $(ARGS)
+	@$(BIN)/pytest --numprocesses=4 --dist=worksteal $(ARGS)
 
 test-thorough: export THOROUGH := 1
 test-thorough: test ## run every test, and try four times as much where there is no end to it
