@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasker.shown import spelled_duration
 from tasker.durations import parse_duration
+from tasker.shown import spelled_duration
 
 
 @pytest.mark.parametrize(
