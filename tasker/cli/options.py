@@ -93,7 +93,7 @@ def add_surroundings(parser: argparse.ArgumentParser) -> None:
     add_tasks(parser)
     add(parser, "--secrets", metavar="DIR", help="the folder of files that ${secret.NAME} reads")
     add_secret_env(parser)
-    add(parser, "--workspace", metavar="DIR", help="the folder in which runs have their workspaces")
+    add(parser, "--workspaces", metavar="DIR", help="the folder in which runs have their workspaces")
     _add_pairs(parser, "--env", "a variable, for files and steps")
 
 
@@ -243,7 +243,7 @@ def settings(arguments: argparse.Namespace) -> Settings:
     from tasker.settings import Settings  # noqa: PLC0415
 
     chosen: dict[str, Any] = {"tasks": tuple(map(Path, arguments.tasks))}
-    for option, field in (("secrets", "secrets"), ("workspace", "workspaces"), ("conf_dir", "conf_dir")):
+    for option, field in (("secrets", "secrets"), ("workspaces", "workspaces"), ("conf_dir", "conf_dir")):
         if getattr(arguments, option, None) is not None:
             chosen[field] = Path(getattr(arguments, option))
     if hasattr(arguments, "keep_workspace"):

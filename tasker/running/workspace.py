@@ -98,7 +98,7 @@ def workspace(
         mark, made = _held(path, patience_s)
     except OSError as error:
         message = (
-            f"the workspace {path} cannot be made: {error.strerror or error}; set --workspace to a folder of yours"
+            f"the workspace {path} cannot be made: {error.strerror or error}; set --workspaces to a folder of yours"
         )
         raise WorkspaceError(message) from error
     held = Workspace(path=path, run_id=run_id, pipeline=pipeline, made=made, kept_until=kept_until, _mark=mark)

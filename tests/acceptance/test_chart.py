@@ -270,7 +270,7 @@ def test_a_wrong_value_is_refused_by_name(by: helm.Helm, given: str, says: str, 
         ("history.url=postgresql://h/d?password=p", "history.url holds a password"),
         ("history.url=postgresql://h/d,history.existingSecret.name=s", "history.existingSecret.name: only one"),
         ("env[0].name=TASKER_GRACE,env[0].value=five", "env: TASKER_GRACE is set by the chart"),
-        ("workspace.storageClass=fast", "workspace.sizeLimit: a volume of workspace.storageClass needs a size"),
+        ("workspaces.storageClass=fast", "workspaces.sizeLimit: a volume of workspaces.storageClass needs a size"),
         ("watch.podDisruptionBudget.minAvailable=1,watch.podDisruptionBudget.maxUnavailable=1", "cannot be set both"),
         (
             "cronJobs.a-name-that-is-too-long-for-what-kubernetes-makes-of-it.schedule=@daily",

@@ -103,7 +103,7 @@ def test_lines_are_whole_for_a_slow_reader_whose_pipe_does_not_block(tmp_path: P
     write(tmp_path / "pipe.conf", fifty_steps(lines=2, length=8 * 1024))
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    environment = {**os.environ, "TASKER_WORKSPACE": str(tmp_path / "workspaces")}
+    environment = {**os.environ, "TASKER_WORKSPACES": str(tmp_path / "workspaces")}
     with subprocess.Popen([*TASKER, "once", "pipe.conf"], cwd=tmp_path, env=environment, stdout=writing) as process:
         os.close(writing)
         read = bytearray()

@@ -259,7 +259,7 @@ def test_a_reader_who_leaves_ends_the_run_in_order(tmp_path: Path) -> None:
 )
 def test_a_full_disk_behind_the_output_is_told_as_what_it_is(tmp_path: Path, words: list[str]) -> None:
     write(tmp_path / "tidy.conf", "tasks = [{ name = shell_script, args { command = true } }]")
-    environment = {**os.environ, "TASKER_WORKSPACE": str(tmp_path / "workspaces")}
+    environment = {**os.environ, "TASKER_WORKSPACES": str(tmp_path / "workspaces")}
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             [*TASKER, *words],
@@ -279,6 +279,6 @@ def test_closed_standard_descriptors_do_no_harm(tmp_path: Path) -> None:
     write(tmp_path / "tasks" / "given.py", TASKS)
     write(tmp_path / "pipe.conf", 'tasks = [{ name = shell_script, args { command = touch, arguments = "done" } }]')
     script = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *TASKER, "once", "pipe.conf"]
-    environment = {**os.environ, "TASKER_WORKSPACE": str(tmp_path / "workspaces")}
+    environment = {**os.environ, "TASKER_WORKSPACES": str(tmp_path / "workspaces")}
     assert subprocess.run(script, cwd=tmp_path, env=environment, check=False).returncode == 0
     assert (tmp_path / "done").exists()

@@ -165,7 +165,7 @@ def plant(folder: Path) -> dict[str, str]:
         **VARIABLES,
         "TASKER_SECRETS": str(folder / "secrets"),
         "TASKER_SECRET_ENV": " ".join(VARIABLES),
-        "TASKER_WORKSPACE": str(folder / "workspaces"),
+        "TASKER_WORKSPACES": str(folder / "workspaces"),
         "TMPDIR": str(folder / "tmp"),
         "XDG_CACHE_HOME": str(folder / "cache"),
     }

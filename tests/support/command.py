@@ -67,7 +67,7 @@ class Command:
         self.process = subprocess.Popen(
             arguments,
             cwd=folder,
-            env={**os.environ, "TASKER_WORKSPACE": str(folder / "workspaces"), **environment},
+            env={**os.environ, "TASKER_WORKSPACES": str(folder / "workspaces"), **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

@@ -366,7 +366,7 @@ class Crashing:
                 cwd=self.folder,
                 env={
                     **os.environ,
-                    "TASKER_WORKSPACE": str(self.folder / "workspaces"),
+                    "TASKER_WORKSPACES": str(self.folder / "workspaces"),
                     "CRASHING_IN": str(self.folder),
                 },
                 stdin=subprocess.DEVNULL,

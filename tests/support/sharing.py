@@ -116,7 +116,7 @@ class Sharing:
                 env={
                     **os.environ,
                     "TASKER_HISTORY": self._url,
-                    "TASKER_WORKSPACE": str(self.folder / "workspaces"),
+                    "TASKER_WORKSPACES": str(self.folder / "workspaces"),
                     "SHARING_IN": str(self.folder),
                 },
                 stdin=subprocess.DEVNULL,

@@ -51,6 +51,19 @@ def test_a_grace_is_a_number_of_seconds(said: str) -> None:
     assert parser.parse_args(["--grace", said]).grace == float(said)
 
 
+def test_the_workspace_that_a_step_finds_is_not_taken_for_the_folder_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step may run `tasker` itself: its runs are no part of the step's own workspace, which is emptied."""
+    monkeypatch.setenv("TASKER_WORKSPACE", "/of/the/step")
+    monkeypatch.delenv("TASKER_WORKSPACES", raising=False)
+    parser = ArgumentParser()
+    options.add_surroundings(parser)
+    assert parser.parse_args([]).workspaces is None
+    monkeypatch.setenv("TASKER_WORKSPACES", "/of/all")
+    parser = ArgumentParser()
+    options.add_surroundings(parser)
+    assert parser.parse_args([]).workspaces == "/of/all"
+
+
 @pytest.mark.parametrize(
     ("said", "meant"),
     [

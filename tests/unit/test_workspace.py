@@ -221,7 +221,7 @@ def test_whatever_else_a_step_has_put_in_the_place_of_its_workspace_goes(tmp_pat
 
 def test_a_workspace_that_cannot_be_made_says_so(place: Path) -> None:
     place.chmod(0o500)
-    with pytest.raises(WorkspaceError, match="Permission denied; set --workspace to a folder of yours"):  # noqa: SIM117
+    with pytest.raises(WorkspaceError, match="Permission denied; set --workspaces to a folder of yours"):  # noqa: SIM117
         with worked_in(place / "r1"):
             pass
     place.chmod(0o700)

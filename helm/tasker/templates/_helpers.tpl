@@ -65,12 +65,12 @@ period and 5 seconds; the daemon has 15 more to write down what became of it.
 {{- fail "watch.podDisruptionBudget: minAvailable and maxUnavailable cannot be set both" }}
 {{- end }}
 {{- end }}
-{{- with .Values.workspace }}
+{{- with .Values.workspaces }}
 {{- if and .storageClass (not .sizeLimit) }}
-{{- fail "workspace.sizeLimit: a volume of workspace.storageClass needs a size" }}
+{{- fail "workspaces.sizeLimit: a volume of workspaces.storageClass needs a size" }}
 {{- end }}
 {{- if and .storageClass .medium }}
-{{- fail "workspace.medium and workspace.storageClass: only one of them says where workspaces are" }}
+{{- fail "workspaces.medium and workspaces.storageClass: only one of them says where workspaces are" }}
 {{- end }}
 {{- end }}
 {{- $ours := list "TASKER_GRACE" "TASKER_HISTORY" "TASKER_HTTP" "TASKER_KEEP" "TASKER_LOG_FORMAT" "TASKER_LOG_LEVEL" "TASKER_MAX_RUNS" "TASKER_POLL" "TASKER_STATE" -}}
@@ -201,7 +201,7 @@ envFrom: {{- toYaml . | nindent 2 }}
       {{- end }}
 {{- end }}
 - name: tmp
-{{- with .Values.workspace }}
+{{- with .Values.workspaces }}
 {{- if .storageClass }}
   ephemeral:
     volumeClaimTemplate:
