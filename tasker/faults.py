@@ -16,6 +16,7 @@ CODES = {
     "too-deep": "objects, arrays or includes are nested over a limit",
     "not-validated": "validating the file ended unexpectedly",
     "include-missing": "an included file does not exist",
+    "include-empty": "an included file has nothing in it",
     "include-cycle": "a file includes itself, directly or not",
     "include-refused": "an include leads out of the conf folder, or to something other than a file",
     "quoted-substitution": "what looks like a substitution stands in quotes, and is text",

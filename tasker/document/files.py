@@ -89,6 +89,10 @@ class Files:
             content = self._content(include, candidate)
             if content is not None:
                 self._refuse_too_many(include, chain)
+                if not content.strip():
+                    # Whoever saves a file in place empties it first: it may be read then.
+                    message = f"the included file {self.folder.shown(candidate)} is empty"
+                    raise _fault(include, "include-empty", message, "a comment in it says that it is meant to be")
                 return self._take(candidate, content, (*chain, candidate))
         shown = self.folder.shown(target)
         tried = "" if posixpath.splitext(target)[1] in (".conf", ".json") else f", {shown}.conf or {shown}.json"

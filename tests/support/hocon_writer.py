@@ -169,7 +169,7 @@ def _interleaved(blocks: list[list[str]], rng: random.Random, example: Written) 
         start = rng.randint(0, len(lines))
         end = rng.randint(start, len(lines))
         name = f"part{number}.conf"
-        example.files[name] = "\n".join(lines[start:end])
+        example.files[name] = "\n".join(lines[start:end]) or "# none"
         lines[start:end] = [f'include "{name.removesuffix(".conf")}"']
     return lines
 

@@ -101,6 +101,12 @@ def test_a_file_with_faults_that_is_included_twice_is_told_once() -> None:
     assert places('include "one"\na { include "one" }', {"one.conf": "a = ]"}) == ["one.conf:1:5: syntax"]
 
 
+def test_an_include_that_is_empty_for_a_moment_removes_nothing() -> None:
+    files: dict[str, str | bytes] = {"saved.conf": " \n\t\n", "none.conf": "# none"}
+    text = 'include "saved"\na { include "none" }\nb { include "saved" }'
+    assert places(text, files) == ["1:9: include-empty", "3:13: include-empty"]
+
+
 def test_a_byte_that_is_no_utf_8_is_found_by_line_and_character() -> None:
     assert places("a = 1\nb = é".encode() + b"\xe9") == ["2:6: encoding"]
 

@@ -436,6 +436,6 @@ class TestTheReference:
 
     def test_its_example_is_valid(self, tmp_path: Path) -> None:
         (example,) = re.findall(r"```hocon\n(.*?)```", self.REFERENCE.read_text(), re.DOTALL)
-        (tmp_path / "_defaults.conf").touch()
+        (tmp_path / "_defaults.conf").write_text("# none")
         (tmp_path / "crm.conf").write_text(example)
         assert Project(Settings(environment={})).load(tmp_path / "crm.conf").faults == ()
