@@ -61,15 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _to_cancel(history: History, runs: Sequence[RunRecord]) -> Iterator[RunRecord]:
-    """Say in the history that these are to end; those that have not ended by now."""
+    """Say in the history that these are to end; those that had not ended before."""
     user, now = _user(), datetime.now(UTC)
     for record in runs:
-        history.cancel(record.id, user, now)
-        after = _now(history, record)
-        if after.ended_at is None:
-            yield after
+        before = _now(history, record)
+        if before.ended_at is None:
+            history.cancel(record.id, user, now)
+            yield before
         else:
-            print(f"tasker: {record.id} had ended already: {after.status}", file=sys.stderr)  # noqa: T201
+            print(f"tasker: {record.id} had ended already: {before.status}", file=sys.stderr)  # noqa: T201
 
 
 def _awaited(

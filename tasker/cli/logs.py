@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import count
 from typing import TYPE_CHECKING
 
 from tasker.cli import options
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tasker.facts import Fact
-    from tasker.history import History
+    from tasker.history import History, RunRecord
 
 _FOLLOW_S = 0.2
 """Seconds between two looks for what is new."""
+_LOOKS = 5
+"""Every so many looks it is asked whether anybody is there who has the run."""
 _AT_ONCE = 1000
 """Facts that are read at once."""
 
@@ -41,14 +44,35 @@ def run(arguments: argparse.Namespace) -> int:
         record = run_named(history, arguments.run)
         tell = _teller()
         last = _told(history, record.id, 0, tell)
-        while arguments.follow and record.ended_at is None:
+        left = False
+        for look in count(1):
+            if not arguments.follow or record.ended_at is not None or left:
+                break
             time.sleep(_FOLLOW_S)
             settle_seen(history, place, arguments)
+            left = look % _LOOKS == 0 and _is_left(history, record)
             record = run_named(history, record.id)
             last = _told(history, record.id, last, tell)
+    if left and record.ended_at is None:
+        print(  # noqa: T201
+            f"tasker: {record.id} is {record.status}, but there is no daemon: it goes on when the next one starts, "
+            "`tasker watch`, unless `tasker cancel` ends it",
+            file=sys.stderr,
+        )
+        return 1
     if record.lines_dropped:
         print(f"tasker: {record.lines_dropped} lines of this log were not kept", file=sys.stderr)  # noqa: T201
     return 0
+
+
+def _is_left(history: History, record: RunRecord) -> bool:
+    """Whether nobody is there who would go on with a run; who may not write cannot tell."""
+    from tasker.history import HistoryError  # noqa: PLC0415 - `tasker --help` needs none of it
+
+    try:
+        return not record.foreground and history.deserted()
+    except HistoryError:
+        return False
 
 
 def _told(history: History, run_id: str, after: int, tell: Callable[[Fact], None]) -> int:

@@ -88,8 +88,7 @@ class Resumption:
         last = {name: self._history.last_run(name) for name in names}
         for run in last.values():
             if run is not None and run.status in ACTIVE:
-                message = f"run {run.id} of {run.pipeline} is still going on"
-                raise UsageError(message)
+                raise UsageError(self._going(run))
         slot = max((run.slot for run in last.values() if run is not None), default=None)
         done = {
             name: run
@@ -126,9 +125,39 @@ class Resumption:
             message = f"--resume {start}: run {run.id} is one of {run.pipeline}, which is not to run"
             raise UsageError(message)
         if run.status in ACTIVE:
-            message = f"--resume {start}: run {run.id} of {run.pipeline} is still going on"
+            message = f"--resume {start}: {self._going(run)}"
             raise UsageError(message)
+        for other in self._history.runs(run.pipeline, statuses=ACTIVE):
+            if other.slot == run.slot:
+                message = f"--resume {start}: another run goes on with {run.id} already: {self._going(other)}"
+                raise UsageError(message)
         return run
+
+    def _going(self, run: RunRecord) -> str:
+        """How a run stands that has not ended, and what one can do about it."""
+        which = f"run {run.id} of {run.pipeline}"
+        if run.foreground:
+            return f"{which} is still going on"
+        if _is_deserted(self._history):
+            stands = "waits for a daemon" if run.status is RunStatus.WAITING else "was cut off with its daemon"
+            return f"{which} {stands}, and none is there: start `tasker watch`, which {_carries_out(run)}"
+        stands = "waits in a daemon" if run.status is RunStatus.WAITING else "is still going on in a daemon"
+        return f"{which} {stands}; `tasker cancel {run.id}` ends it"
+
+
+def _is_deserted(history: History) -> bool:
+    """Whether no daemon is there; who may not write cannot tell."""
+    try:
+        return history.deserted()
+    except HistoryError:
+        return False
+
+
+def _carries_out(run: RunRecord) -> str:
+    """What a daemon does with a run that is left to it, and what else one can do."""
+    if run.status is RunStatus.WAITING:
+        return f"carries it out, or end it by `tasker cancel {run.id}`"
+    return "settles what has become of it"
 
 
 def _why(run: RunRecord | None) -> str:

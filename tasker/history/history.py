@@ -16,6 +16,7 @@ from tasker.history.runs import Process
 from tasker.history.salvage import salvage
 from tasker.history.sqlite import SqliteDatabase, SqliteGuest, SqliteReader
 from tasker.history.urls import is_url
+from tasker.run import Outcome, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
         StepRunRecord,
     )
     from tasker.history.sqlite import FolderLock
-    from tasker.run import Outcome, Slot
     from tasker.running.earlier import Earlier
 
 
@@ -302,9 +302,23 @@ class History:
     # Cancelling
 
     def cancel(self, run_id: str, by: str, at: datetime) -> None:
-        """Somebody wants a run ended; whoever has it sees that by `to_cancel`."""
+        """Somebody wants a run ended; whoever has it sees that by `to_cancel`.
+
+        One that waits where no daemon is there ends at once.
+        """
         with self.transaction():
             runs.cancel(self._database, run_id, by, at)
+            with self._database.without_daemon() as alone:
+                run = runs.one(self._database, run_id)
+                if alone and run is not None and run.status is RunStatus.WAITING and not run.foreground:
+                    self._drop(run, f"cancelled by {by}", at)
+
+    def _drop(self, run: RunRecord, reason: str, at: datetime) -> None:
+        """A run that waits never begins: its slot is skipped; or it goes no further, where it resumes another."""
+        if run.resumed_from is None:
+            slots.decide(self._database, Slot(run.pipeline, run.slot), Outcome.SKIPPED, at, reason)
+        else:
+            runs.end(self._database, run.id, RunStatus.INTERRUPTED, f"interrupted: {reason}", at)
 
     def deserted(self) -> bool:
         """Whether there is no daemon that could heed it."""

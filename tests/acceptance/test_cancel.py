@@ -135,9 +135,12 @@ def test_where_nobody_could_heed_it_that_is_said(tmp_path: Path) -> None:
 
     assert ended.status == 1
     assert "there is no daemon that could heed it: run-1: it ends, and is not resumed, when the next" in ended.stderr
-    assert cancel(tmp_path, "run-2", "--no-wait").status == 0
+    followed = run_tasker(tmp_path, "logs", "run-2", "--follow", TASKER_STATE="state")
+    assert followed.status == 1
+    assert "run-2 is waiting, but there is no daemon" in followed.stderr
+    skipped = cancel(tmp_path, "run-2")
+    assert [(told["run_id"], told["status"]) for told in skipped.events] == [("run-2", "skipped")]
     with daemon(tmp_path) as watched:
-        watched.wait_until(lambda told: str(told.get("reason", "")).startswith("cancelled by "), words="a slot skipped")
         told = watched.wait_for("run.interrupted", run_id="run-1")
         assert told["error"].startswith("interrupted: cancelled by ")
         assert watched.named("run.started") == []

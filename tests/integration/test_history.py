@@ -691,6 +691,26 @@ def test_the_runs_of_all_instances_are_asked_for_by_the_name_of_their_file(histo
 # Cancelling
 
 
+def test_what_waits_ends_at_once_where_no_daemon_is_there(where: str) -> None:
+    with opened(where) as history:
+        history.claim([claim("begun"), claim("waits", 1)])
+        history.begin("begun", 1, 1, NOON)
+        history.end("begun", RunStatus.INTERRUPTED, "stopped", NOON)
+        history.resume("begun", "resumes", NOON)
+        history.cancel("waits", "ann", NOON)
+        assert [run.status for run in history.runs(statuses=[RunStatus.WAITING])] == [RunStatus.WAITING] * 2
+        history.leave()
+    with History.join(where) as command:
+        command.cancel("waits", "ann", NOON)
+        command.cancel("resumes", "ben", NOON)
+        assert command.found("waits") == []
+        skipped, ran = command.slots()
+        assert (skipped.outcome, skipped.reason) == (Outcome.SKIPPED, "cancelled by ann")
+        assert (ran.outcome, ran.run_id) == (Outcome.RAN, "resumes")
+        (run,) = command.found("resumes")
+        assert (run.status, run.error) == (RunStatus.INTERRUPTED, "interrupted: cancelled by ben")
+
+
 def test_whoever_has_a_run_sees_that_it_is_to_be_cancelled(where: str, history: History) -> None:
     history.claim([claim("one"), claim("two", 1)])
     history.begin("one", 1, 1, NOON)

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from support.histories import NOON
+from support.histories import NOON, claim
+from support.histories import opened as daemons
 
 from tasker.errors import UsageError
 from tasker.foreground.place import Place
@@ -88,6 +89,45 @@ def test_what_cannot_be_gone_on_with_is_refused(history: History, wanted: str, w
     ran(history, "21-a", "p/a", RunStatus.RUNNING, 1)
     with pytest.raises(UsageError, match=words):
         Resumption(history, NAMES, wanted)
+
+
+def test_a_run_that_a_daemon_is_to_go_on_with_is_left_to_it(tmp_path: Path) -> None:
+    with daemons(tmp_path, "daemon") as history:
+        stopped(history)
+        for wanted in (LAST, "20-a"):
+            with pytest.raises(UsageError, match=r"run 21-a of p/a waits in a daemon; `tasker cancel 21-a` ends it"):
+                Resumption(history, NAMES, wanted)
+
+
+def test_what_waits_for_a_daemon_that_is_gone_may_be_cancelled_and_gone_on_with(
+    tmp_path: Path, history: History
+) -> None:
+    with daemons(tmp_path, "dead") as dead:
+        stopped(dead)
+    words = r"run 21-a of p/a waits for a daemon, and none is there: start `tasker watch`.* `tasker cancel 21-a`"
+    for wanted in (LAST, "20-a"):
+        with pytest.raises(UsageError, match=words):
+            Resumption(history, NAMES, wanted)
+    history.cancel("21-a", "ann", NOON)
+    found = Resumption(history, NAMES, LAST)
+    assert going_on(found) == {"p/a": "21-a"}
+    assert found.earlier("p/a") is not None
+
+
+def test_what_was_cut_off_with_its_daemon_is_not_still_going_on(tmp_path: Path, history: History) -> None:
+    with daemons(tmp_path, "dead") as dead:
+        dead.claim([claim("20-a", pipeline="p/a")])
+        dead.begin("20-a", 1, 1, NOON)
+    with pytest.raises(UsageError, match=r"was cut off with its daemon, and none is there: start `tasker watch`"):
+        Resumption(history, NAMES, LAST)
+
+
+def stopped(history: History) -> None:
+    """A daemon was stopped in the middle of a run, which it left to the next one."""
+    history.claim([claim("20-a", pipeline="p/a")])
+    history.begin("20-a", 1, 1, NOON)
+    history.end("20-a", RunStatus.INTERRUPTED, "stopped", NOON)
+    history.resume("20-a", "21-a", NOON + timedelta(minutes=1))
 
 
 def test_chosen_steps_go_on_with_the_last_run_that_has_ended(history: History) -> None:
