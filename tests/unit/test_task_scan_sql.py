@@ -10,12 +10,15 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tasks import make, module
+
+from tasker.project import Project
+from tasker.settings import Settings
 
 Scan = Callable[..., dict[str, Any]]
 
@@ -364,9 +367,18 @@ def test_a_scan_below_its_floor_fails_and_leaves_the_last_output(
     assert (tmp_path / "out.jsonl").read_text() == "the last good output"
 
 
-def test_an_unknown_dialect_is_told_the_known_ones(scan: Scan) -> None:
-    with pytest.raises(ValueError, match="`dialect` is none that is known: 'mssql'; there are athena, bigquery"):
-        scan("select 1", dialect="mssql")
+def test_the_dialects_are_those_that_sqlglot_has() -> None:
+    from sqlglot.dialects import Dialects
+
+    assert set(get_args(module("scan_sql").DialectName)) == {str(each.value) for each in Dialects}
+
+
+def test_an_unknown_dialect_is_told_before_anything_runs(tmp_path: Path) -> None:
+    text = "tasks = [{ name = scan_sql, args { path = x, output = y, dialect = tsqll } }]"
+    (tmp_path / "scan.conf").write_text(text)
+    (fault,) = Project(Settings(environment={})).load(tmp_path / "scan.conf").faults
+    assert (fault.code, fault.place.column) == ("bad-argument", text.index("tsqll") + 1)
+    assert fault.message.endswith("did you mean 'tsql'?")
 
 
 def test_the_same_input_gives_the_same_bytes_and_is_not_written_again(scan: Scan, tmp_path: Path) -> None:
