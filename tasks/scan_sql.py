@@ -31,9 +31,9 @@ DEFAULT_MAX_FILE_SIZE = Size(4 * 1024**2)
 
 # fmt: off
 DialectName = Literal[
-    "tsql", "postgres", "oracle", "snowflake", "mysql", "bigquery", "sqlite", "redshift", "databricks", "spark", "duckdb",
-    "athena", "clickhouse", "dax", "doris", "dremio", "drill", "druid", "dune", "exasol", "fabric", "hive", "materialize",
-    "presto", "prql", "risingwave", "solr", "spark2", "starrocks", "tableau", "teradata", "trino", "",
+    "tsql", "postgres", "oracle", "snowflake", "mysql", "bigquery", "sqlite", "redshift", "databricks", "spark",
+    "duckdb", "athena", "clickhouse", "dax", "doris", "dremio", "drill", "druid", "dune", "exasol", "fabric", "hive",
+    "materialize", "presto", "prql", "risingwave", "solr", "spark2", "starrocks", "tableau", "teradata", "trino", "",
 ]
 # fmt: on
 """What sqlglot calls the dialects that it knows, the commonest first, as a message names no more than some of them.
