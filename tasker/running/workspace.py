@@ -14,10 +14,11 @@ import stat
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tasker.errors import TaskerError
+from tasker.mounts import holds_mount, mount_table
 from tasker.task import WORKSPACE_MARKER
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ class Workspace:
 
     def let_go(self) -> None:
         """Remove it, or leave it for as long as it is kept."""
-        if self.removed:
-            remove(self.path)
-        else:
+        if not self.removed or not remove(self.path):
+            if self.removed:
+                self.kept_until = datetime.now(UTC)  # pruning removes it as soon as it can be
             self._restore_mark()
             self.write_mark()
         os.close(self._mark)
@@ -128,17 +129,21 @@ def prune(root: Path, now: datetime, *, within_s: float) -> int:
     return gone
 
 
-def remove(path: Path) -> None:
+def remove(path: Path) -> bool:
     """Remove a workspace, or what a step has put in its place, if it is there; what a link leads to stays as it is.
 
-    The mark goes last: what is removed in part is ours still.
+    The mark goes last: what is removed in part is ours still. Where something is mounted in it, nothing is removed, and
+    the answer is no: that is somebody else's, and what is only bound looks like a folder of ours.
     """
+    if holds_mount(os.path.join(os.path.realpath(path.parent), path.name), mount_table()):  # noqa: PTH118 - as text
+        return False
     with suppress(OSError):
         path.unlink()  # only what is no folder lets this be done to it
     if not _emptied(path):
         _unlock(path)
         _emptied(path)
     shutil.rmtree(path, ignore_errors=True)
+    return True
 
 
 def _emptied(path: Path) -> bool:
@@ -260,9 +265,7 @@ def _pruned(path: Path, now: datetime) -> bool:
     try:
         # What it says counts only once it is locked: until then, a run may take it over, and say something else.
         over = _is_over(mark, path, now) and _locked(mark) and _is_over(mark, path, now) and _is_there(mark, path)
-        if over:
-            remove(path)
-        return over
+        return over and remove(path)
     finally:
         os.close(mark)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from errno import EMFILE, ENOSPC
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from tasker.watching.mounts import file_system, is_remote, mount_table
+from tasker.mounts import file_system, is_remote, mount_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasker.watching.mounts import file_system, is_remote, mount_table
+from tasker.mounts import file_system, holds_mount, is_remote, mount_table
 
 TABLE = """\
 22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -33,6 +33,16 @@ not a line of a table
 )
 def test_a_path_is_on_what_is_mounted_nearest_and_last(path: str, kind: str) -> None:
     assert file_system(path, TABLE) == kind
+
+
+@pytest.mark.parametrize("folder", ["/srv", "/srv/conf/local", "/mnt", "/mnt/with space\\"])
+def test_a_folder_holds_what_is_mounted_on_it_or_below(folder: str) -> None:
+    assert holds_mount(folder, TABLE)
+
+
+@pytest.mark.parametrize("folder", ["/sr", "/srv/conf/loc", "/srv/conf/local/x", "/mnt/with"])
+def test_a_folder_does_not_hold_what_is_mounted_beside_or_above_it(folder: str) -> None:
+    assert not holds_mount(folder, TABLE)
 
 
 def test_without_a_table_nothing_is_known() -> None:

@@ -6,7 +6,10 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import textwrap
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -207,6 +210,35 @@ def test_a_link_that_a_step_has_put_in_the_place_of_its_workspace_goes_and_what_
         held.removed = True
     assert not os.path.lexists(path)
     assert [each.stat().st_mode & 0o777 for each in (outside, outside / "inner")] == [0o500, 0o500]
+
+
+def test_a_workspace_stays_for_as_long_as_something_is_mounted_in_it(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").touch()
+    root = tmp_path / "workspaces"
+    script = f"""
+        import subprocess
+        from datetime import UTC, datetime
+        from pathlib import Path
+        from tasker.running.workspace import prune, workspace
+        root = Path({str(root)!r})
+        with workspace(root / "r1", run_id="r1", pipeline="p", kept_until=None) as held:
+            (root / "r1" / "bound").mkdir()
+            subprocess.run(["mount", "--bind", {str(precious)!r}, root / "r1" / "bound"], check=True)
+            held.removed = True
+        print(prune(root, datetime.now(UTC), within_s=10))
+        subprocess.run(["umount", root / "r1" / "bound"], check=True)
+        print(prune(root, datetime.now(UTC), within_s=10))
+    """
+    # The mount is in a namespace of its own: it ends with the process, whatever comes.
+    command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", textwrap.dedent(script)]
+    if subprocess.run([*command[:4], "true"], capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr) == ("0\n1\n", "")
+    assert (precious / "file").exists()
+    assert not any(root.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["file", "link to nowhere"])
