@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tasker.errors import ClassNotRegisteredException, TaskerError
 from tasker.registry import TaskRegistry, registry
 from tasker.sizes import Size
-from tasker.task import WORKSPACE_MARKER, Context, Task
+from tasker.task import WORKSPACE_MARKER, WORKSPACE_TEMPORARY, Context, Task
 
 if TYPE_CHECKING:
     from tasker.settings import Settings
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WORKSPACE_MARKER",
+    "WORKSPACE_TEMPORARY",
     "ClassNotRegisteredException",
     "Context",
     "Settings",

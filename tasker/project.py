@@ -24,8 +24,9 @@ from tasker.registry import registry
 from tasker.run import new_run_id
 from tasker.running.machine import Machine
 from tasker.running.runner import Occasion, Runner
-from tasker.running.workspace import TEMPORARY, workspace
+from tasker.running.workspace import workspace
 from tasker.secrets_folder import SecretsFolder
+from tasker.task import WORKSPACE_TEMPORARY
 from tasker.validation import validate
 from tasker.validation.findings import MOST_FAULTS, Shared
 from tasker.validation.instances import check_entries, check_instance, check_size, of_instances
@@ -252,7 +253,7 @@ class Project:
             "TASKER_RUN_ID": occasion.run_id,
             "TASKER_PIPELINE": pipeline.name,
             "TASKER_WORKSPACE": str(occasion.workspace),
-            "TMPDIR": str(occasion.workspace / TEMPORARY),
+            "TMPDIR": str(occasion.workspace / WORKSPACE_TEMPORARY),
             **self.settings.handed_on,
         }
         return replace(occasion, slot=_local_time(occasion.slot, pipeline.schedule), environment=environment)

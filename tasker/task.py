@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 WORKSPACE_MARKER = ".tasker-workspace"
 """The file that makes a folder a workspace: what has none, tasker never clears."""
+WORKSPACE_TEMPORARY = ".tmp"
+"""The folder in a workspace that steps find as theirs for temporary files: beside the marker, it is nobody's data."""
 
 
 class Logger(Protocol):

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasker import WORKSPACE_MARKER
+from tasker import WORKSPACE_MARKER, WORKSPACE_TEMPORARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,12 +79,15 @@ def same_content(one: Path, other: Path) -> bool:
 
 
 def entries_below(folder: Path) -> list[Path]:
-    """The files, folders and links below a folder, sorted, without drafts and markers; links are not followed.
+    """The files, folders and links below a folder, sorted, without what is tasker's own; links are not followed.
 
-    Raises `OSError` where a folder cannot be read, rather than leaving out what is in it.
+    That is drafts, and a workspace's marker and temporary files. Raises `OSError` where a folder cannot be read,
+    rather than leaving out what is in it.
     """
     found: list[Path] = []
     for root, folders, files in os.walk(folder, onerror=_raise):
+        if WORKSPACE_MARKER in files and WORKSPACE_TEMPORARY in folders:
+            folders.remove(WORKSPACE_TEMPORARY)
         found += (Path(root, name) for name in (*folders, *files) if not is_ours(name))
     return sorted(found)
 

@@ -19,14 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from tasker.errors import TaskerError
 from tasker.mounts import holds_mount, mount_table
-from tasker.task import WORKSPACE_MARKER
+from tasker.task import WORKSPACE_MARKER, WORKSPACE_TEMPORARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TEMPORARY = "tmp"
-"""The part of a workspace that steps find as their folder for temporary files."""
 _PATIENCE_S = 10.0
 """Seconds to wait for who works in a workspace: what was killed takes a moment to be gone."""
 _POLL_S = 0.05
@@ -58,7 +56,7 @@ class Workspace:
     @property
     def empty(self) -> bool:
         """Whether steps have left nothing in it."""
-        return not set(os.listdir(self.path)) - {WORKSPACE_MARKER, TEMPORARY}
+        return not set(os.listdir(self.path)) - {WORKSPACE_MARKER, WORKSPACE_TEMPORARY}
 
     def write_mark(self) -> None:
         """Say whose it is, and for how long it is kept."""
@@ -178,7 +176,7 @@ def _held(path: Path, patience_s: float) -> tuple[int, bool]:
     if mark is None:
         mark = _made(path)
     with suppress(FileExistsError):
-        (path / TEMPORARY).mkdir()
+        (path / WORKSPACE_TEMPORARY).mkdir()
     return mark, made
 
 

@@ -266,7 +266,7 @@ def strings(data: object) -> list[str]:
 def test_each_run_has_a_workspace_that_is_gone_where_it_succeeds(tmp_path: Path) -> None:
     result = run_tasker(tmp_path, tasks=TASKS, conf="tasks = [{ name = forks }]")
     outputs = result.end("forks")["outputs"]
-    assert outputs["tmp"] == str(tmp_path / "workspaces" / outputs["run"] / "tmp")
+    assert outputs["tmp"] == str(tmp_path / "workspaces" / outputs["run"] / ".tmp")
     assert not list((tmp_path / "workspaces").iterdir())
     kept = run_tasker(tmp_path, conf="tasks = [{ name = forks }]", TASKER_KEEP_WORKSPACE="1")
     assert [each.name for each in (tmp_path / "workspaces").iterdir()] == [kept.events[-1]["run_id"]]

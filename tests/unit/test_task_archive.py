@@ -102,6 +102,18 @@ def test_a_workspaces_marker_and_the_drafts_of_others_are_left_out(folder: Path,
     assert make("archive", tmp_path).run(folder, tmp_path / "out.tar")["entries"] == 5
 
 
+def test_the_temporary_files_of_a_workspace_are_left_out_and_those_of_others_are_not(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / WORKSPACE_MARKER).touch()
+    for each in (folder, folder / "sub"):
+        (each / ".tmp").mkdir()
+        (each / ".tmp" / "file").touch()
+    make("archive", tmp_path).run(folder, tmp_path / "out.tar")
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        assert [name for name in archive.getnames() if ".tmp" in name] == ["sub/.tmp", "sub/.tmp/file"]
+
+
 def test_what_is_excluded_is_left_out_with_what_is_in_it(folder: Path, tmp_path: Path) -> None:
     make("archive", tmp_path).run(folder, tmp_path / "out.tar", exclude=["sub", "li*"])
     with tarfile.open(tmp_path / "out.tar") as archive:

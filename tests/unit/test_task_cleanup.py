@@ -31,10 +31,10 @@ def test_the_runs_own_workspace_is_emptied_and_stays_a_workspace(workspace: Path
 
 
 def test_the_folder_for_temporary_files_is_emptied_and_stays(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (workspace / "tmp" / "sub").mkdir(parents=True)
-    monkeypatch.setattr(tempfile, "tempdir", str(workspace / "tmp"))
+    (workspace / ".tmp" / "sub").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(workspace / ".tmp"))
     make("cleanup", workspace).run()
-    assert sorted(each.name for each in workspace.rglob("*")) == [MARKER, "tmp"]
+    assert sorted(each.name for each in workspace.rglob("*")) == [MARKER, ".tmp"]
 
 
 def test_a_folder_in_a_workspace_is_emptied_alone(workspace: Path) -> None:

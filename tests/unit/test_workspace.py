@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasker import WORKSPACE_MARKER
-from tasker.running.workspace import TEMPORARY, Workspace, WorkspaceError, prune, workspace
+from tasker import WORKSPACE_MARKER, WORKSPACE_TEMPORARY
+from tasker.running.workspace import Workspace, WorkspaceError, prune, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def test_a_workspace_is_private_and_marked(tmp_path: Path) -> None:
     path = tmp_path / "workspaces" / "r1"
     with worked_in(path) as held:
         assert path.stat().st_mode & 0o777 == 0o700
-        assert sorted(each.name for each in path.iterdir()) == [WORKSPACE_MARKER, TEMPORARY]
+        assert sorted(each.name for each in path.iterdir()) == [WORKSPACE_MARKER, WORKSPACE_TEMPORARY]
         assert (held.made, held.empty) == (True, True)
         (path / "file").touch()
         assert not held.empty
@@ -89,10 +89,10 @@ def test_a_workspace_is_kept_after_an_error(tmp_path: Path) -> None:
 
 def test_another_run_goes_on_in_the_workspace_of_one_that_has_ended(tmp_path: Path) -> None:
     path = kept(tmp_path / "r1")
-    shutil.rmtree(path / TEMPORARY)
+    shutil.rmtree(path / WORKSPACE_TEMPORARY)
     with worked_in(path, "r2") as held:
         assert (held.made, held.empty) == (False, False)
-        assert (path / TEMPORARY).is_dir()
+        assert (path / WORKSPACE_TEMPORARY).is_dir()
         assert json.loads((path / WORKSPACE_MARKER).read_text())["run_id"] == "r2"
 
 
