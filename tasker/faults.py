@@ -37,6 +37,7 @@ CODES = {
     "unknown-argument": "an argument that the task does not take",
     "bad-argument": "an argument that does not fit its annotation",
     "duplicate-id": "two steps of a pipeline have one id",
+    "merged-steps": "two steps stand side by side without a comma, and are one",
     "unknown-need": "a step needs a step that is not there",
     "cyclic-needs": "steps need each other in a circle",
     "unknown-output": "an output is read that no needed step hands on",

@@ -18,7 +18,7 @@ from tasker.faults import Fault, Place
 if TYPE_CHECKING:
     from tasker.document.limits import Limits
     from tasker.document.syntax import Fields, Include
-    from tasker.document.values import Object
+    from tasker.document.values import Object, Span
 
 
 class OutsideFolderError(TaskerError):
@@ -49,6 +49,8 @@ class Files:
     digests: dict[str, str] = field(default_factory=dict)
     """The sha256 of each file, by its name for people, in the order of reading."""
     included: dict[Include, Object | Fields] = field(default_factory=dict)
+    joined: set[Span] = field(default_factory=set)
+    """Of all files what a `Reading` has of one."""
     _roots: dict[str, Object | Fields | None] = field(default_factory=dict)
     _size: int = 0
 
@@ -126,6 +128,7 @@ class Files:
         self.digests[shown] = sha256(content).hexdigest()
         reading = read(Source(shown, _decoded(content, shown)), self.limits)
         self._roots[path] = reading.root
+        self.joined.update(reading.joined)
         self.follow(reading.includes, path, chain)
         return reading.root
 

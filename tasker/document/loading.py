@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tasker.document.entries import Entries
     from tasker.document.surroundings import Secrets, Variables
     from tasker.document.syntax import Fields
-    from tasker.document.values import Value
+    from tasker.document.values import Span, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,8 @@ class Document:
     """A digest of the texts, the overrides and the variables, but not of those that tell of one run."""
     faults: tuple[Fault, ...] = ()
     """What kept some values from being known."""
+    joined: AbstractSet[Span] = frozenset()
+    """Where objects with a `name` begin that another one stands before, without a comma between them."""
 
     def to_config(self) -> Any:
         """The tree as a `pyhocon.ConfigTree`, secrets masked, for its conversions and for Python callers."""
@@ -83,6 +85,7 @@ class Template:
         if root is None or files.faults:
             raise InvalidFileError(_in_order(files.faults))
         self._digests = files.digests
+        self._joined = frozenset(files.joined)
         self._digested: dict[int, tuple[Value, bytes]] = {}
         self._resolver = Resolver(
             [root, *layers], files.included, secrets, limits, secret_variables=secret_variables, of_a_run=of_a_run
@@ -117,6 +120,7 @@ class Template:
             reads=resolver.reads,
             revision=self._revision() if instance is None else self._revision_of(tree, instance),
             faults=self.faults,
+            joined=self._joined,
         )
 
     def _revision(self) -> str:

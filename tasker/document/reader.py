@@ -57,16 +57,18 @@ class FaultError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text says: its root, and the includes that stand in it."""
+    """What a text says: its root, and what stands in it that others must know of."""
 
     root: Object | Fields
     includes: tuple[Include, ...]
+    joined: tuple[Span, ...] = ()
+    """Objects that have a `name` and stand behind another one that has one, without a comma: the two are one."""
 
 
 def read(source: Source, limits: Limits) -> Reading:
     """Read a whole file. Raises `FaultError`."""
     reader = _Reader(source, limits)
-    return Reading(reader.document(), tuple(reader.includes))
+    return Reading(reader.document(), tuple(reader.includes), tuple(reader.joined))
 
 
 def read_override(source: Source, limits: Limits) -> Reading:
@@ -85,6 +87,7 @@ class _Reader:
         self.at = 0
         self.depth = 0
         self.includes: list[Include] = []
+        self.joined: list[Span] = []
 
     # Wholes
 
@@ -329,6 +332,8 @@ class _Reader:
         if all(isinstance(part, Scalar | Blank) for part in parts):
             text = "".join(part.text for part in parts if isinstance(part, Scalar | Blank))
             return Scalar(span, text, text)
+        if _has_name(parts[-1]) and any(map(_has_name, parts[:-1])):
+            self.joined.append(parts[-1].span)
         return Concatenation(span, tuple(parts))
 
     def _array(self) -> Array | Listing:
@@ -470,6 +475,13 @@ class _Reader:
 
     def _span(self, start: int, end: int) -> Span:
         return Span(self.source, start, end)
+
+
+def _has_name(node: Node | Blank) -> bool:
+    """Whether it is an object in which the key `name` is written, as it is in a step."""
+    if isinstance(node, Object):
+        return "name" in node.fields
+    return isinstance(node, Fields) and any(isinstance(each, Field) and each.key == "name" for each in node.entries)
 
 
 def _typed(word: str) -> str | int | float | bool | None:

@@ -22,7 +22,7 @@ from tasker.validation.findings import Findings, Shared, TooManyFaultsError, sug
 from tasker.validation.needs import check_references, read_needs
 from tasker.validation.quotes import warn_of_quoted
 from tasker.validation.schedules import read_schedule
-from tasker.validation.steps import STEP_KEYS, read_defaults, read_entries
+from tasker.validation.steps import STEP_KEYS, read_defaults, read_entries, warn_of_joined
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -99,6 +99,7 @@ def _pipeline(
         findings.add(
             "missing-key", root.place, "a pipeline needs the key 'tasks'", "tasks = [{ name = …, args { … } }]"
         )
+    warn_of_joined(root, document.joined, findings)
     steps = _steps(root, {*root.fields} if instance is None else {*root.fields, ITEM}, catalogue, findings)
     return Pipeline(
         **{**found, "name": instance_name(_name(root, found.get("name"), stem, findings), instance)},

@@ -18,6 +18,7 @@ from tasker.validation.findings import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from tasker.document.values import Span, Value
     from tasker.faults import Place
@@ -108,6 +109,15 @@ def _items(phase: Phase, value: Value, findings: Findings) -> tuple[Value, ...]:
     else:
         findings.read(value, list, f"'{phase}'")
     return ()
+
+
+def warn_of_joined(root: Object, joined: AbstractSet[Span], findings: Findings) -> None:
+    """Warn of two steps between which a comma is missing: HOCON merges them into one, and the first is not done."""
+    lists = (root.fields.get(phase) for phase in Phase) if joined else ()
+    for step in chain.from_iterable(each.items for each in lists if isinstance(each, Array)):
+        if step.span in joined:
+            message = "this step and the one before it are merged into one, as nothing stands between them"
+            findings.warn("merged-steps", step.place, message, "put a comma or a new line before it")
 
 
 def read_defaults(value: Value, findings: Findings) -> Object | None:

@@ -394,6 +394,26 @@ class TestQuotedSubstitutions:
         assert Project(Settings()).load(tmp_path / "sh.conf").faults == ()
 
 
+class TestStepsSideBySide:
+    @pytest.mark.parametrize("first", ["{ name = say, id = a }", "{ name = ${job} }"])
+    def test_two_that_are_merged_for_want_of_a_comma_are_warned_of(self, first: str) -> None:
+        pipeline, (fault,) = judged(f"job = say⏎tasks = [⏎{first} {{ name = scan }}]")
+        assert pipeline is not None
+        assert (fault.code, fault.severity, fault.place.line) == ("merged-steps", "warning", 3)
+        assert fault.place.column == len(first) + 2
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "tasks = [{ name = say } { id = a }]",
+            "base { name = say }⏎tasks = [${base} { name = scan }]",
+            "tasks = [{ name = say }, { name = scan }]⏎other = [{ name = x } { name = y }]",
+        ],
+    )
+    def test_what_is_merged_on_purpose_is_left_alone(self, text: str) -> None:
+        assert judged(text)[1] == []
+
+
 class TestStepKeysAtTheTop:
     @pytest.mark.parametrize("key", ["retries = 3", "needs = []", "args { text = x }", "when = false"])
     def test_a_key_that_only_a_step_has_is_a_fault(self, key: str) -> None:
