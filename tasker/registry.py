@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from tasker.errors import ClassNotRegisteredException, DuplicateTaskError
@@ -22,8 +24,8 @@ class TaskRegistry:
     def register(self, task: type[Task]) -> type[Task]:
         """Take a task in under its name; raises `DuplicateTaskError` where another class has that name.
 
-        The same class written anew, as when its module is reloaded, replaces the old one. Raises `TypeError` where
-        the name is no text.
+        The same class written anew, as when its module is reloaded, replaces the old one; so does that of a file
+        which is imported once more under another name. Raises `TypeError` where the name is no text.
         """
         name: Any = task_name(task)
         if not isinstance(name, str):
@@ -75,7 +77,9 @@ def where_defined(task: type[Task]) -> str:
 
 
 def _identity(task: type[Task]) -> tuple[str, str]:
-    return task.__module__, task.__qualname__
+    """The file of the class, or its module where there is none, and its name there."""
+    file = getattr(sys.modules.get(task.__module__), "__file__", None)
+    return os.path.realpath(file) if file else task.__module__, task.__qualname__
 
 
 registry = TaskRegistry()

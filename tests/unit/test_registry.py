@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+
 import pytest
 
-from tasker import ClassNotRegisteredException, Task, TaskerError, TaskRegistry
+from tasker import ClassNotRegisteredException, Task, TaskerError, TaskRegistry, registry
 from tasker.errors import DuplicateTaskError
 from tasker.registry import where_defined
 
@@ -61,6 +64,23 @@ def test_a_class_written_anew_replaces_itself() -> None:
     tasks.register(task("Archive"))
     again = tasks.register(task("Archive"))
     assert tasks.get("archive") is again
+
+
+def test_a_file_imported_under_two_names_has_the_same_task_and_another_file_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test may import `tasks.count` where tasker itself has imported the folder under a name of its own."""
+    text = "from tasker import Task\nclass Twice(Task):\n    task_name = 'imported-twice'\n    def run(self): ...\n"
+    for folder in ("twice_here", "twice_there"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "twice_told.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("twice_here.twice_told")
+    monkeypatch.syspath_prepend(tmp_path / "twice_here")
+    again = importlib.import_module("twice_told")
+    assert registry.get("imported-twice") is again.Twice
+    with pytest.raises(DuplicateTaskError):
+        importlib.import_module("twice_there.twice_told")
 
 
 def test_a_class_is_found_in_its_file() -> None:
