@@ -84,7 +84,7 @@ def _execute(words: Sequence[str], folder: Path | None, environment: Mapping[str
     try:
         program = subprocess.Popen(words, cwd=folder, env=environment)
     except FileNotFoundError:
-        message = _not_found(words[0], environment)
+        message = _not_found(words[0])
         raise FileNotFoundError(message) from None
     except OSError as error:
         message = f"the program {words[0]!r} cannot be started: {error.strerror}"
@@ -96,12 +96,12 @@ def _execute(words: Sequence[str], folder: Path | None, environment: Mapping[str
         raise
 
 
-def _not_found(command: str, environment: Mapping[str, str]) -> str:
+def _not_found(command: str) -> str:
     if " " in command.strip():
         return f"no program is named {command!r}; put what follows the name into `arguments`, or set `shell = true`"
     if "/" in command:
         return f"there is no program at {command!r}, or the interpreter that its first line names is missing"
-    return f"no program is named {command!r} in PATH, which is {environment.get('PATH', os.defpath)}"
+    return f"no program is named {command!r} in PATH"
 
 
 def _ending(status: int) -> dict[str, object]:

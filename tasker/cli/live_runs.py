@@ -17,7 +17,7 @@ from tasker.reports import visible
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
     from tasker.clock import Clock
     from tasker.facts import Fact
@@ -76,6 +76,7 @@ class _Watched:
             "status": ended.event.removeprefix("run."),
             "took": duration(ended.details.get("duration_s") or 0),
             "step": failed[0] if failed else "",
+            "run_id": ended.run_id or "",
             "error": str(ended.details.get("error") or ""),
         }
 
@@ -120,7 +121,7 @@ class RunsView(Screen):
             )
         )
 
-    def conclusion(self) -> Iterator[RenderableType]:
+    def conclusion(self) -> Iterator[Text]:
         """What each came to."""
-        yield results([run.result() for run in self._runs.values()])
+        yield from results([run.result() for run in self._runs.values()], self._console.width)
         yield Text(counted(Counter(run.state for run in self._runs.values())), "dim")

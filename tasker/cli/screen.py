@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -94,14 +94,14 @@ class Screen:
         if not self._console.is_terminal:
             self._console.line()  # which rich leaves out after a last drawing that no cursor follows
         for each in self.conclusion():
-            self._console.print(each, soft_wrap=isinstance(each, Text))
+            self._console.print(each, soft_wrap=True)
         self._closing.close()
 
     def rows(self, room: int) -> Iterator[Text]:
         """What is drawn, in at most so many rows and one of counts."""
         raise NotImplementedError
 
-    def conclusion(self) -> Iterator[RenderableType]:
+    def conclusion(self) -> Iterator[Text]:
         """What is said at the end."""
         raise NotImplementedError
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -16,10 +17,16 @@ from tasker.durations import format_duration
 from tasker.reports import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-_SHORTEST_ID = 8
-"""Characters of a run's id that are shown at least: fewer may soon be another's, too."""
+_SHORTEST_ID = len("20261123T021500-5ad2")
+"""Characters of a run's id that are shown at least: its moment and a part of chance, as fewer may be another's, too."""
+_GAP = 2
+"""Columns between two columns of a table."""
+_NOTE = "  "
+"""What stands before an error, or another reason, below its row."""
+_NOTE_LINES = 2
+"""Lines that such a one takes at most: the log has all of it."""
 _STATUS_COLOURS = {
     "succeeded": "green",
     "ran": "green",
@@ -78,43 +85,46 @@ def _arguments(arguments: list[dict[str, Any]]) -> Table:
 
 
 def print_runs(runs: Sequence[dict[str, Any]]) -> None:
-    """Print a line for each run."""
+    """Print a line for each run, with its error below."""
     if not runs:
         _console().print(Text("no runs yet", "dim"))
         return
-    table = _table("run", "pipeline", "slot", "status", "took", "error")
     digits = _telling([run["run_id"] for run in runs])
-    for run in runs:
-        took = format_duration(timedelta(seconds=run["duration_s"])) if "duration_s" in run else ""
-        table.add_row(
+    rows = [
+        (
             Text(run["run_id"][:digits], "cyan"),
-            visible(run["pipeline"]),
-            _local(run["slot"]),
+            Text(visible(run["pipeline"])),
+            Text(_local(run["slot"])),
             Text(run["status"], _STATUS_COLOURS.get(run["status"], "")),
-            took,
-            Text(visible(run.get("error", "")), "dim"),
+            Text(format_duration(timedelta(seconds=run["duration_s"])) if "duration_s" in run else ""),
         )
-    table.columns[0].no_wrap = True
-    _console().print(table)
+        for run in runs
+    ]
+    _print_rows(("run", "pipeline", "slot", "status", "took"), rows, [run.get("error", "") for run in runs])
 
 
 def print_outcomes(slots: Sequence[dict[str, Any]]) -> None:
-    """Print a line for each slot, with what became of it."""
+    """Print a line for each slot, with what became of it, and why below."""
     if not slots:
         _console().print(Text("no slots yet", "dim"))
         return
-    table = _table("slot", "pipeline", "outcome", "run", "reason")
     digits = _telling([slot["run_id"] for slot in slots if "run_id" in slot])
-    for slot in slots:
-        table.add_row(
-            _local(slot["slot"]),
-            visible(slot["pipeline"]),
+    rows = [
+        (
+            Text(_local(slot["slot"])),
+            Text(visible(slot["pipeline"])),
             Text(slot["outcome"], _STATUS_COLOURS.get(slot["outcome"], "yellow")),
             Text(slot.get("run_id", "")[:digits], "cyan"),
-            Text(visible(slot.get("reason", "")), "dim"),
         )
-    table.columns[3].no_wrap = True
-    _console().print(table)
+        for slot in slots
+    ]
+    _print_rows(("slot", "pipeline", "outcome", "run"), rows, [slot.get("reason", "") for slot in slots])
+
+
+def _print_rows(headers: Sequence[str], rows: Sequence[Sequence[Text]], notes: Sequence[str]) -> None:
+    console = _console()
+    for line in _rows(headers, rows, notes, console.width):
+        console.print(line, soft_wrap=True)
 
 
 def print_diff(differing: Mapping[str, tuple[str, str]], lines: Sequence[str]) -> None:
@@ -128,20 +138,42 @@ def print_diff(differing: Mapping[str, tuple[str, str]], lines: Sequence[str]) -
         console.print(Text("what they carry out is the same", "dim"))
 
 
-def results(runs: Sequence[dict[str, str]]) -> Table:
-    """A row for each run that a command has carried out, with what it came to."""
-    table = _table("pipeline", "status", "took", "failed step", "error")
-    for run in runs:
-        table.add_row(
-            visible(run["pipeline"]),
+def results(runs: Sequence[dict[str, str]], width: int) -> Iterator[Text]:
+    """A line for each run that a command has carried out, with what it came to, and why below."""
+    digits = _telling([run["run_id"] for run in runs if "run_id" in run])
+    rows = [
+        (
+            Text(visible(run["pipeline"])),
             Text(run["status"], _STATUS_COLOURS.get(run["status"], "dim")),
-            run.get("took", ""),
-            visible(run.get("step", "")),
-            Text(visible(run.get("error", "")), "dim"),
+            Text(run.get("took", "")),
+            Text(visible(run.get("step", ""))),
+            Text(run.get("run_id", "")[:digits], "cyan"),
         )
-    for column in table.columns[:3]:
-        column.no_wrap = True
-    return table
+        for run in runs
+    ]
+    headers = ("pipeline", "status", "took", "failed step", "run")
+    return _rows(headers, rows, [run.get("error", "") for run in runs], width)
+
+
+def _rows(headers: Sequence[str], rows: Sequence[Sequence[Text]], notes: Sequence[str], width: int) -> Iterator[Text]:
+    """Lines of cells that are never broken, without columns in which nothing stands; below each a note, cut short."""
+    columns = [
+        max(len(header), *(row[number].cell_len for row in rows)) if any(row[number] for row in rows) else 0
+        for number, header in enumerate(headers)
+    ]
+    for row, note in zip([[Text(header, "dim") for header in headers], *rows], ["", *notes], strict=True):
+        line = Text()
+        for cell, cells in zip(row, columns, strict=True):
+            if cells:
+                line.append_text(cell).append(" " * (cells - cell.cell_len + _GAP))
+        line.rstrip()
+        yield line
+        if note:
+            yield Text(f"{_NOTE}{_cut(visible(' '.join(note.split())), _NOTE_LINES * width - 2 * len(_NOTE))}", "dim")
+
+
+def _cut(text: str, cells: int) -> str:
+    return text if cell_len(text) <= cells else f"{set_cell_size(text, max(cells - 1, 0)).rstrip()}…"
 
 
 def _telling(ids: Sequence[str]) -> int:
