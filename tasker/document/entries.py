@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from tasker.document.values import Span, Value
     from tasker.faults import Fault
 
-FOR_EACH = "for_each"
-
 
 @dataclass(frozen=True, slots=True)
 class Entries:

@@ -29,7 +29,7 @@ from tasker.document.cells import (
     kind,
     layered,
 )
-from tasker.document.surroundings import ENTRY_KEY, ITEM, LATE_ROOTS
+from tasker.document.surroundings import ENTRY_KEY, FOR_EACH, ITEM, LATE_ROOTS
 from tasker.document.syntax import Blank, Concatenation, Field, Fields, Include, Listing, Substitution
 from tasker.document.values import Array, Late, Object, Reference, Scalar, Span, Value
 
@@ -101,6 +101,7 @@ class Evaluation:
             scope = Scope(cell, index, definition.outer, definition.origin)
             if definition.adds:
                 if objects:
+                    self._refuse_replaced(cell, count, definition)
                     break
                 added.append(self._element(definition.node, scope))
                 continue
@@ -114,6 +115,8 @@ class Evaluation:
             if added and definition.outer is None and cell.home is not self.root:
                 base = self._unreachable(cell.definitions[count - 1].span)
                 break
+            if objects and isinstance(piece, Array | Row):
+                self._refuse_replaced(cell, count, definition)
             base = self._shaped(piece)
             break
         if added:
@@ -122,6 +125,15 @@ class Evaluation:
             together = Layers(layer for layers in reversed(objects) for layer in layers)
             return self._merged(together, cell.path, cell.home)
         return base
+
+    def _refuse_replaced(self, cell: Cell, count: int, definition: Definition) -> None:
+        """An object takes the place of a list, as HOCON has it; that would drop entries, and is hardly meant."""
+        if cell is self.root.cells.get(FOR_EACH):
+            message = (
+                f"'for_each' is an object here, and a list at {definition.span.place}, whose entries it would drop"
+            )
+            hint = "write all entries in one of the two ways; 'for_each = null' between them drops the list"
+            self._account.tell("bad-value", cell.definitions[count - 1].span, message, hint)
 
     def _unreachable(self, span: Span) -> Broken:
         """Other readers start anew there, and silently: whoever wrote it meant either, and must say which."""

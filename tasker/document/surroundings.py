@@ -29,6 +29,8 @@ Secrets: TypeAlias = "Callable[[str], str | None]"
 RUN_VARIABLES = ("CWD", "PLATFORM", "TODAY", "RUN_ID", "RUN_TIME", "PIPELINE", "WORKSPACE", "CONF_DIR")
 """The variables that every file may read, besides the environment."""
 
+FOR_EACH = "for_each"
+"""The key that makes several documents of one."""
 ITEM = "item"
 """What `${item.…}` begins with: the entry of `for_each` that a document is resolved for."""
 ENTRY_KEY = "key"

@@ -40,9 +40,8 @@ def check_entries(entries: Entries) -> None:
         )
     elif not entries.keys and not entries.faults:
         message = "'for_each' has no entry, and the file makes no pipeline"
-        findings.add(
-            "missing-key", entries.span.place, message, "for a pipeline without instances, leave 'for_each' out"
-        )
+        hint = "give it an entry; a file that is only there to be included has a name that begins with '_'"
+        findings.add("missing-key", entries.span.place, message, hint)
     for key, span in entries.keys.items() if len(entries.keys) <= MOST_INSTANCES else ():
         if not NAME.fullmatch(key):
             findings.add("bad-value", span.place, "an entry of 'for_each' cannot be named like this", NAME_RULE)

@@ -134,6 +134,10 @@ def test_an_entry_that_was_removed_may_come_again() -> None:
     }
 
 
+def test_a_list_may_be_dropped_on_purpose() -> None:
+    assert [*trees("for_each = [a, b]\nfor_each = null\nfor_each.c {}")] == ["c"]
+
+
 def test_entries_may_be_added_to_a_list() -> None:
     assert list(trees("for_each = [a]\nfor_each += b\nx = 1")) == ["a", "b"]
 
@@ -253,6 +257,18 @@ def test_an_instance_is_what_the_document_with_its_entry_written_out_by_hand_is(
         (
             "for_each = ${outputs.a.b}",
             "1:1: bad-value: 'for_each' is an object or a list of strings, and not what only a run finds out",
+        ),
+        (
+            "for_each = [a, b]\nfor_each.c {}",
+            "2:1: bad-value: 'for_each' is an object here, and a list at main.conf:1:1, whose entries it would drop",
+        ),
+        (
+            "l = [a]\nfor_each = ${l}\nfor_each { c {} }",
+            "3:1: bad-value: 'for_each' is an object here, and a list at main.conf:2:1, whose entries it would drop",
+        ),
+        (
+            "for_each += a\nfor_each.c {}",
+            "2:1: bad-value: 'for_each' is an object here, and a list at main.conf:1:1, whose entries it would drop",
         ),
         ("for_each {}", "1:1: missing-key: 'for_each' has no entry, and the file makes no pipeline"),
         ("for_each = []", "1:1: missing-key: 'for_each' has no entry, and the file makes no pipeline"),
