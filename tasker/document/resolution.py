@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from tasker.document.account import Account, StopError
 from tasker.document.cells import UNASKED, Broken, Cell, Definition, Row, Shape, Unasked
-from tasker.document.entries import FOR_EACH, Entries, read_entries
+from tasker.document.entries import Entries, read_entries
 from tasker.document.evaluation import Evaluation
 from tasker.document.limits import VALUE_WEIGHT
-from tasker.document.surroundings import ENTRY_KEY, ITEM, LATE_ROOTS, Surroundings
+from tasker.document.surroundings import ENTRY_KEY, FOR_EACH, ITEM, LATE_ROOTS, Surroundings
 from tasker.document.values import Array, Object, Scalar, Span, Unknown, Value
 
 if TYPE_CHECKING:
