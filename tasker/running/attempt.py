@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 64 * 1024
 """Bytes read from a pipe at once: what Linux lets a pipe hold."""
+_LONGEST_REASON = 300
+"""Characters of what a step printed last that its error repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class Attempt:
         self.kill_at = 0.0
         self.exit_status: int | None = None
         self.closed = False
+        self._mask = job.masker.mask
+        self._last_words = ""
         self._lines = {self.process.stdout: Lines(cut), self.process.stderr: Lines(cut)}
         self._answer: dict[str, Any] | None = None
 
@@ -60,14 +64,20 @@ class Attempt:
         if data is None:
             return [], False
         lines = self._lines[descriptor]
-        return list(lines.feed(data) if data else lines.end()), not data
+        return self._heard(descriptor, list(lines.feed(data) if data else lines.end())), not data
 
     def read_rest(self, descriptor: int) -> list[str]:
         """Every line that is left on a stream, nobody being there any more to write to it."""
         found: list[str] = []
         while data := _available(descriptor):
             found += self._lines[descriptor].feed(data)
-        return [*found, *self._lines[descriptor].end()]
+        return self._heard(descriptor, [*found, *self._lines[descriptor].end()])
+
+    def _heard(self, descriptor: int, lines: list[str]) -> list[str]:
+        """The lines, of which the last that complains is kept for the verdict."""
+        if descriptor == self.process.stderr:
+            self._last_words = next((line for line in reversed(lines) if line.strip()), self._last_words)
+        return lines
 
     def logged(self, packets: int | None = None) -> Iterator[dict[str, Any]]:
         """What the task has logged since the last call; its answer is kept for the verdict."""
@@ -84,11 +94,18 @@ class Attempt:
         if self.ending:
             return Verdict(error=self.ending)
         if "error" in answer:
-            return Verdict(error=str(answer["error"]), traceback=str(answer.get("traceback", "")))
+            told = self._reason() if answer.get("unexplained") else ""
+            return Verdict(error=f"{answer['error']}{told}", traceback=str(answer.get("traceback", "")))
         outputs = answer.get("outputs")
         if not isinstance(outputs, dict) or self.exit_status:
             return Verdict(error=death(self.exit_status or 0))
         return Verdict(outputs=outputs)
+
+    def _reason(self) -> str:
+        """What it printed last on standard error, to be added to an error; masked before it is cut."""
+        words = self._mask(self._last_words).strip()
+        cut = f"{words[:_LONGEST_REASON]}…" if len(words) > _LONGEST_REASON else words
+        return f": {cut}" if cut else ""
 
     def close(self) -> None:
         """Let go of the process's descriptors."""

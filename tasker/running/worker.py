@@ -55,7 +55,10 @@ class Job:
 
 
 def work(job: Job, sender: Sender) -> None:
-    """Carry out an attempt and send its answer: `{"outputs": …}` or `{"error": …, "traceback": …}`."""
+    """Carry out an attempt and send its answer: `{"outputs": …}` or `{"error": …, "traceback": …}`.
+
+    Of a `run()` that answered False it has `"unexplained": True`: what it printed last may say more than its error.
+    """
     process = os.getpid()
     signal.signal(signal.SIGTERM, _stop)
     answer = _answer(job, sender)
@@ -73,6 +76,8 @@ def _answer(job: Job, sender: Sender) -> dict[str, Any]:
         return {"error": "it was told to end"}
     except SystemExit as error:
         return {"error": f"the task called sys.exit({text(error.code)}) instead of answering"}
+    except _FalseError as error:
+        return {"error": str(error), "unexplained": True}
     except _StepError as error:
         return {"error": str(error)}
     except BaseException as error:  # noqa: BLE001 - whatever a task raises is a failed step, told with its traceback
@@ -82,6 +87,10 @@ def _answer(job: Job, sender: Sender) -> dict[str, Any]:
 
 class _StepError(Exception):
     """A failure for which the message says everything that a traceback would."""
+
+
+class _FalseError(_StepError):
+    """`run()` answered False."""
 
 
 def _run(job: Job, sender: Sender) -> object:
@@ -96,7 +105,7 @@ def _run(job: Job, sender: Sender) -> object:
     answer = task.run(**arguments)
     if answer is False:
         reason = log.last_error or "run() answered False"
-        raise _StepError(reason)
+        raise _FalseError(reason)
     return answer
 
 

@@ -40,6 +40,24 @@ def test_a_run_says_what_became_of_each_step(tmp_path: Path) -> None:
     ]
 
 
+def test_the_error_of_a_step_that_answers_false_ends_with_the_last_line_that_it_printed(tmp_path: Path) -> None:
+    def fails(task: Task) -> bool:
+        task.logger.error("the program failed", exit_status=3)
+        print("reading\nno such table: s3cret" + "x" * 1000 + "\n", file=sys.stderr)
+        return False
+
+    def raises(_task: Task) -> None:
+        print("reading", file=sys.stderr)
+        raise ValueError
+
+    ended = run(tmp_path, Tasks(fails=fails, raises=raises), step("fails"), step("raises"), secret="s3cret")
+    told = {each.step: each.error or "" for each in ended.steps}
+    assert told["fails"].startswith("the program failed (exit_status=3): no such table: ***xxx")
+    assert told["fails"].endswith("x…")
+    assert len(told["fails"]) < 400
+    assert told["raises"] == "ValueError"
+
+
 def test_a_run_leaves_no_descriptor_open_and_no_child(tmp_path: Path) -> None:
     tasks = Tasks(fine=lambda _: None, fails=lambda _: 1 / 0)
     run(tmp_path, tasks, step("fine"))
