@@ -49,6 +49,8 @@ class Files:
     digests: dict[str, str] = field(default_factory=dict)
     """The sha256 of each file, by its name for people, in the order of reading."""
     included: dict[Include, Object | Fields] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)
+    """The names of all secrets that stand in the texts, whether anything comes of them or not."""
     joined: set[Span] = field(default_factory=set)
     """Of all files what a `Reading` has of one."""
     _roots: dict[str, Object | Fields | None] = field(default_factory=dict)
@@ -128,6 +130,7 @@ class Files:
         self.digests[shown] = sha256(content).hexdigest()
         reading = read(Source(shown, _decoded(content, shown)), self.limits)
         self._roots[path] = reading.root
+        self.secrets.update(reading.secrets)
         self.joined.update(reading.joined)
         self.follow(reading.includes, path, chain)
         return reading.root

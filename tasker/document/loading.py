@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,11 @@ class Document:
     variables: Mapping[str, str | None]
     """The variables that were asked for, with their values; `None` where one is not set."""
     secrets: Mapping[str, str]
-    """The secrets that were used, with their values."""
+    """The secrets that the texts name, whether this document comes to use them or not, with their values."""
     reads: AbstractSet[tuple[str, ...]]
     """The paths of the document that substitutions asked for, whether they were there or not.
 
-    As with `secrets`, one document of several tells what all of them together have asked for until now.
+    One document of several tells what all of them together have asked for until now.
     """
     revision: str
     """A digest of the texts, the overrides and the variables, but not of those that tell of one run."""
@@ -87,8 +88,10 @@ class Template:
         self._digests = files.digests
         self._joined = frozenset(files.joined)
         self._digested: dict[int, tuple[Value, bytes]] = {}
+        self._secret_names = files.secrets
+        self._secret = cache(secrets)
         self._resolver = Resolver(
-            [root, *layers], files.included, secrets, limits, secret_variables=secret_variables, of_a_run=of_a_run
+            [root, *layers], files.included, self._secret, limits, secret_variables=secret_variables, of_a_run=of_a_run
         )
 
     def entries(self, variables: Variables) -> Entries | None:
@@ -116,12 +119,17 @@ class Template:
             root=tree,
             files=tuple(self._digests.items()),
             variables=MappingProxyType(dict(resolver.variables)),
-            secrets=MappingProxyType(resolver.secrets),
+            secrets=MappingProxyType({**self._named_secrets, **resolver.secrets}),
             reads=resolver.reads,
             revision=self._revision() if instance is None else self._revision_of(tree, instance),
             faults=self.faults,
             joined=self._joined,
         )
+
+    @cached_property
+    def _named_secrets(self) -> dict[str, str]:
+        """What may come out of any part of the texts: programs that instances share print more than one of them."""
+        return {name: value for name in self._secret_names if name and (value := self._secret(name)) is not None}
 
     def _revision(self) -> str:
         """A digest of the texts, the overrides and the variables that say what runs."""
@@ -156,6 +164,7 @@ def _overrides(overrides: Mapping[str, str], files: Files, limits: Limits) -> li
         except FaultError as error:
             files.faults.append(error.fault)
             continue
+        files.secrets.update(reading.secrets)
         files.follow(reading.includes, "", ())
         layers.append(reading.root)
     return layers

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from tasker.document.surroundings import SECRET
 from tasker.document.syntax import Blank, Concatenation, Field, Fields, Include, Listing, Substitution
 from tasker.document.values import Array, Object, Scalar, Source, Span, Value
 from tasker.faults import Fault
@@ -63,18 +64,20 @@ class Reading:
     includes: tuple[Include, ...]
     joined: tuple[Span, ...] = ()
     """Objects that have a `name` and stand behind another one that has one, without a comma: the two are one."""
+    secrets: tuple[str, ...] = ()
+    """The names of all `${secret.NAME}`."""
 
 
 def read(source: Source, limits: Limits) -> Reading:
     """Read a whole file. Raises `FaultError`."""
     reader = _Reader(source, limits)
-    return Reading(reader.document(), tuple(reader.includes), tuple(reader.joined))
+    return Reading(reader.document(), tuple(reader.includes), tuple(reader.joined), tuple(reader.secrets))
 
 
 def read_override(source: Source, limits: Limits) -> Reading:
     """Read `path=value`, where a value that is not HOCON is taken as a string. Raises `FaultError`."""
     reader = _Reader(source, limits)
-    return Reading(reader.override(), tuple(reader.includes))
+    return Reading(reader.override(), tuple(reader.includes), secrets=tuple(reader.secrets))
 
 
 class _Reader:
@@ -87,6 +90,7 @@ class _Reader:
         self.at = 0
         self.depth = 0
         self.includes: list[Include] = []
+        self.secrets: list[str] = []
         self.joined: list[Span] = []
 
     # Wholes
@@ -358,7 +362,10 @@ class _Reader:
         if not self.text.startswith("}", self.at):
             self._fail(self.at, f"the substitution's closing brace is expected, but here is {self._found()}")
         self.at += 1
-        return Substitution(self._span(start, self.at), tuple(key for key, _ in keys), optional)
+        path = tuple(key for key, _ in keys)
+        if path[0] == SECRET:
+            self.secrets.append(".".join(path[1:]))
+        return Substitution(self._span(start, self.at), path, optional)
 
     def _no_value(self, before: int, start: int, key: str) -> NoReturn:
         if key and ("\n" in self.text[before:start] or start == len(self.text)):

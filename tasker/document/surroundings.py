@@ -36,6 +36,9 @@ ITEM = "item"
 ENTRY_KEY = "key"
 """The field of each entry that holds its key."""
 
+SECRET = "secret"  # noqa: S105 - the word itself
+"""What `${secret.NAME}` begins with."""
+
 _OF_AN_INSTANCE = ("TODAY", "RUN_ID", "RUN_TIME", "PIPELINE", "WORKSPACE")
 """Those that may mean something else in each instance of a file."""
 
@@ -107,7 +110,7 @@ class Surroundings:
         return Broken(node.span)
 
     def _secret(self, name: str, span: Span) -> Scalar | None:
-        self._account.reads.add(("secret", name))
+        self._account.reads.add((SECRET, name))
         if name not in self.secrets:
             value = self._ask_secret(name) if name else None
             if value is None:
@@ -119,6 +122,6 @@ class Surroundings:
 LATE_ROOTS: Mapping[str, Callable[[Surroundings, Substitution], Value | Broken | None]] = {
     "outputs": Surroundings.output,
     "run": Surroundings.run,
-    "secret": Surroundings.secret,
+    SECRET: Surroundings.secret,
 }
 """What substitutions mean that no document defines, by the first key of their path."""

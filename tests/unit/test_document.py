@@ -177,6 +177,12 @@ def test_a_secret_is_masked_wherever_it_goes() -> None:
     assert dict(found.secrets) == {"S": "hush"}
 
 
+def test_a_secret_is_known_that_something_else_stands_in_place_of() -> None:
+    text = 'include "more"\na = ${secret.A}\na = 1'
+    found = document(text, {"more.conf": "b = ${?secret.B}, b = 2"}, secrets={"A": "one", "B": "two", "C": "three"})
+    assert dict(found.secrets) == {"A": "one", "B": "two"}
+
+
 def test_a_secret_that_may_be_absent_leaves_nothing_behind() -> None:
     assert tree("a = 1\na = ${?secret.S}") == {"a": 1}
 

@@ -170,6 +170,13 @@ def test_an_entry_may_hold_a_secret_and_outputs() -> None:
     assert dict(made.secrets) == {"S": "hush"}
 
 
+def test_each_document_knows_the_secrets_of_all_entries() -> None:
+    """A script that instances share may print the secrets of all of them."""
+    text = "for_each { a { s = ${secret.A} }, b { s = ${secret.B} }, c = null, c = ${?secret.C} }\nx = ${item.s}"
+    secrets = {"A": "one", "B": "two", "D": "three"}
+    assert [dict(made.secrets) for made in documents(text, secrets=secrets).values()] == [{"A": "one", "B": "two"}] * 2
+
+
 def test_without_for_each_item_is_a_name_like_any_other() -> None:
     assert tree("item { x = 1 }\ny = ${item.x}") == {"item": {"x": 1}, "y": 1}
 
