@@ -322,7 +322,8 @@ class Evaluation:
         if isinstance(item, Unasked):
             return self._missing(node, no_entry_yet(node))
         entry = item.result
-        return self._missing(node, no_field(node, [*entry.cells] if isinstance(entry, Shape) else [ENTRY_KEY]))
+        fields = [*entry.cells] if isinstance(entry, Shape) else [ENTRY_KEY]
+        return self._missing(node, no_field(node, fields, item.span.place))
 
     def _missing(self, node: Substitution, told: tuple[str, str]) -> Broken:
         """Tell a message of `missing`, and its hint."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tasker.document.syntax import Substitution
+    from tasker.faults import Place
 
 _KNOWN_NAMES = 500
 """Names among which the nearest is sought; comparing takes its time."""
@@ -38,11 +39,12 @@ def no_entry_yet(node: Substitution) -> tuple[str, str]:
     return message, "'for_each' and 'name' are read before; each pipeline is named NAME/KEY by itself"
 
 
-def no_field(node: Substitution, fields: Sequence[str]) -> tuple[str, str]:
-    """The entry of `for_each` has these fields, and not that one."""
+def no_field(node: Substitution, fields: Sequence[str], place: Place) -> tuple[str, str]:
+    """The entry of `for_each` that is named at `place` has these fields, and not that one."""
     shown = fields[:_SHOWN_FIELDS]
     near = nearest(node.path[1], shown)
-    hint = f"did you mean '{ITEM}.{near}'?" if near else f"it has: {', '.join(shown)}"
+    hint = f"did you mean '{ITEM}.{near}'?" if near else f"it has: {', '.join(shown)};"
+    hint = f"{hint} an entry without it is at {place.file}:{place.line}"
     return f"the entry of 'for_each' has no '{'.'.join(node.path[1:])}'", hint
 
 

@@ -327,10 +327,19 @@ def test_a_thousand_entries_are_enough() -> None:
 
 
 def test_a_field_that_an_entry_lacks_is_told_where_it_is_read_with_the_instances_that_lack_it() -> None:
-    text = "for_each { a { sql = 1 }, b { sqll = 1 }, c {} }\nx = ${item.sql}\ny = ${item.deep.er}"
-    assert [(str(fault.place), fault.message, fault.hint) for fault in found(text)] == [
-        ("main.conf:2:5", "the entry of 'for_each' has no 'sql' (instances 'b' and 'c')", "did you mean 'item.sqll'?"),
-        ("main.conf:3:5", "the entry of 'for_each' has no 'deep.er'", "it has: sql, key"),
+    text = 'for_each { a { sql = 1 }, include "b", c {} }\nx = ${item.sql}\ny = ${item.deep.er}'
+    told = found(text, {"b.conf": "# B\nb { sqll = 1 }"})
+    assert [(str(fault.place), fault.message, fault.hint) for fault in told] == [
+        (
+            "main.conf:2:5",
+            "the entry of 'for_each' has no 'sql' (instances 'b' and 'c')",
+            "did you mean 'item.sqll'? an entry without it is at b.conf:2",
+        ),
+        (
+            "main.conf:3:5",
+            "the entry of 'for_each' has no 'deep.er'",
+            "it has: sql, key; an entry without it is at main.conf:1",
+        ),
     ]
 
 
