@@ -16,19 +16,24 @@ if TYPE_CHECKING:
     from tasker.validation.steps import Entry
 
 _QUOTED = re.compile(r"\$\{\??(?P<root>[A-Za-z_]\w*)[\w.-]*\}")
+_OF_A_SHELL = re.compile(r"\$\{[A-Za-z_]\w*(?:-.*)?\}")
+"""What a shell reads as a variable of its own; `${params.n}` and `${?TODAY}` are nothing to it."""
 _ROOTS = {"outputs", "run", "secret", *RUN_VARIABLES}
 
 
 def warn_of_quoted(entry: Entry, names: Container[str], findings: Findings) -> None:
     """Warn of each argument that has `${…}` in its quotes, where that names what tasker or the file knows.
 
-    Not where a shell reads it, which has variables of its own, nor in triple quotes, which hold other languages.
+    Not where it may be a variable of the shell that is to read it, nor in triple quotes, which hold other languages.
     """
     args = entry.args
-    if args is None or _is_true(args.fields.get("shell")):
+    if args is None:
         return
+    of_shell = args.fields.get("command") if _is_true(args.fields.get("shell")) else None
     for scalar in _strings(args):
         for found in _QUOTED.finditer(scalar.text):
+            if scalar is of_shell and _OF_A_SHELL.fullmatch(found[0]):
+                continue
             if found["root"] in _ROOTS or found["root"] in names:
                 message = f"{found[0]} within quotes is text, and no substitution"
                 hint = f'end the quotes before it, and begin them anew behind it: "…"{found[0]}"…"'

@@ -387,11 +387,21 @@ class TestQuotedSubstitutions:
     def test_what_may_be_meant_as_text_is_left_alone(self, args: str) -> None:
         assert self.warned(args, before="x = 1") == []
 
-    def test_a_shell_has_variables_of_its_own(self, tmp_path: Path) -> None:
+    def test_a_shell_has_variables_of_its_own_and_no_others(self, tmp_path: Path) -> None:
         (tmp_path / "sh.conf").write_text(
-            'tasks = [{ name = shell_script, args { command = "echo ${TODAY}", shell = true } }]'
+            """params { n = 1 }
+            tasks = [{ name = shell_script, args { shell = true
+              command = "echo ${TODAY} ${TODAY-never} ${params.n} ${?CWD} ${outputs.a.b}"
+              environment { DAY = "${TODAY}" }
+            } }]"""
         )
-        assert Project(Settings()).load(tmp_path / "sh.conf").faults == ()
+        faults = Project(Settings()).load(tmp_path / "sh.conf").faults
+        assert [(fault.place.line, fault.message.split()[0]) for fault in faults] == [
+            (3, "${params.n}"),
+            (3, "${?CWD}"),
+            (3, "${outputs.a.b}"),
+            (4, "${TODAY}"),
+        ]
 
 
 class TestStepsSideBySide:
