@@ -19,6 +19,7 @@ from tasker import journal, linux
 from tasker.clock import Clock
 from tasker.masking import Masker
 from tasker.records import to_json
+from tasker.run import Status
 from tasker.settling import settle
 from tasker.shown import kept
 
@@ -44,16 +45,24 @@ class _Followed:
     """A run whose journal is read."""
 
     planned: Planned
-    pid: int
-    commit: str | None
     reader: journal.Reader
-    begun: bool = False
-    """Whether the history knows it."""
+    pid: int = 0
+    """Its process; nought where there is none yet."""
+    commit: str | None = None
+    known: int | None = None
+    """The `pid` that the history knows; `None` where it does not know the run."""
     unwritten: list[tuple[int, Fact]] = field(default_factory=list)
     numbers: Numbers | None = None
     """Gives each fact its number in the log."""
     ended: str | None = None
     """What to say of its end where its journal does not tell of it; once its process is gone."""
+    status: Status = Status.FAILED
+    """What it comes to then."""
+
+    @property
+    def news(self) -> bool:
+        """Whether the history does not know it yet as it stands."""
+        return self.known != self.pid
 
 
 class Recording(threading.Thread):
@@ -84,17 +93,29 @@ class Recording(threading.Thread):
 
     # For the thread that runs
 
+    def planned(self, runs: Iterable[Planned]) -> None:
+        """These are to run, and wait until then."""
+        with self._changed:
+            for planned in runs:
+                self._follow(planned)
+            self._changed.notify()
+
     def begun(self, planned: Planned, pid: int, commit: str | None) -> None:
         """A run has a process; `commit` is that which its texts are of."""
         with self._changed:
-            self._runs[planned.id] = _Followed(planned, pid, commit, journal.Reader(self._place.journal(planned.id)))
+            run = self._runs.get(planned.id) or self._follow(planned)
+            run.pid, run.commit = pid, commit
             self._changed.notify()
 
-    def ended(self, run_id: str, error: str) -> None:
-        """The process of a run is gone; `error` says how, where the run has not said so itself."""
+    def _follow(self, planned: Planned) -> _Followed:
+        self._runs[planned.id] = run = _Followed(planned, journal.Reader(self._place.journal(planned.id)))
+        return run
+
+    def ended(self, run_id: str, error: str, status: Status = Status.FAILED) -> None:
+        """The process of a run is gone, or there is to be none; `error` says how, where the run has not said so."""
         with self._changed:
             if run_id in self._runs:
-                self._runs[run_id].ended = error
+                self._runs[run_id].ended, self._runs[run_id].status = error, status
             self._changed.notify()
 
     def finish(self, timeout_s: float = _PATIENCE_S) -> None:
@@ -149,7 +170,7 @@ class Recording(threading.Thread):
     @property
     def _wanted(self) -> bool:
         """Whether there is something that need not wait."""
-        return self._finishing or any(not run.begun or run.ended is not None for run in self._runs.values())
+        return self._finishing or any(run.news or run.ended is not None for run in self._runs.values())
 
     def _turn(self) -> None:
         """Write what there is, and see who wants runs cancelled."""
@@ -165,7 +186,7 @@ class Recording(threading.Thread):
         for run in runs:
             run.unwritten = run.unwritten or self._numbered(run, run.reader.read())
         over = [run for run in over if run.reader.at_end]
-        if over or last or time.monotonic() >= self._beat_at or any(run.unwritten or not run.begun for run in runs):
+        if over or last or time.monotonic() >= self._beat_at or any(run.unwritten or run.news for run in runs):
             self._write(self._history, runs, over, leaves=last and len(over) == len(runs))
         for run_id, user in {} if last else self._history.to_cancel().items():
             if run_id not in self._cancelled:
@@ -199,7 +220,7 @@ class Recording(threading.Thread):
         else:
             self.error = ""
             for run in self._runs.values():
-                run.begun = False
+                run.known = None
             self.notice = f"{error}: it was moved to {moved_to}, and what can be read of it is in a new one"
 
     def _close(self) -> None:
@@ -212,7 +233,7 @@ class Recording(threading.Thread):
         with self._changed:
             runs = [*self._runs.values()]
         for run in runs:
-            run.begun, run.unwritten = False, []
+            run.known, run.unwritten = None, []
             run.numbers = None  # as before: where it is the same history after all, nothing is to be there twice
             run.reader = journal.Reader(self._place.journal(run.planned.id))
 
@@ -230,12 +251,13 @@ class Recording(threading.Thread):
         from tasker.history import HistoryError  # noqa: PLC0415 - as above
 
         assert self._me is not None  # noqa: S101 - it has joined
+        pids = [run.pid for run in runs]  # as of now: meanwhile one that waits may begin
         with history.transaction():
             if time.monotonic() >= self._beat_at:
                 history.enrol(self._me)
-            for run in runs:
-                if not run.begun:
-                    self._start(history, run)
+            for run, pid in zip(runs, pids, strict=True):
+                if run.known != pid:
+                    self._start(history, run, pid)
                 for number, fact in run.unwritten:
                     history.observe(fact, number)
             for run in over:
@@ -246,15 +268,15 @@ class Recording(threading.Thread):
         self._left, self._settled = leaves, True
         if time.monotonic() >= self._beat_at:
             self._beat_at = time.monotonic() + _BEAT_S
-        for run in runs:
-            run.begun, run.unwritten = True, []
+        for run, pid in zip(runs, pids, strict=True):
+            run.known, run.unwritten = pid, []
         self._let_go([run.planned.id for run in over])
         _remove(settled)
         if leaves:
             with suppress(HistoryError):  # it is old, and can wait
                 history.keep_house(self._clock.now())
 
-    def _start(self, history: History, run: _Followed) -> None:
+    def _start(self, history: History, run: _Followed, pid: int) -> None:
         from tasker.history import RunRecord, RunStatus  # noqa: PLC0415 - as above
 
         planned, occasion = run.planned, run.planned.loaded.occasion
@@ -263,25 +285,28 @@ class Recording(threading.Thread):
             pipeline=planned.pipeline.name,
             slot=occasion.slot,
             revision=planned.pipeline.revision,
-            snapshot_id=planned.snapshot.id,
-            status=RunStatus.RUNNING,
+            snapshot_id=planned.snapshot.id if pid else None,
+            status=RunStatus.RUNNING if pid else RunStatus.WAITING,
             daemon="",
             claimed_at=planned.at,
-            pid=run.pid,
-            pid_started=linux.started(run.pid),
+            pid=pid or None,
+            pid_started=linux.started(pid) if pid else None,
             resumed_from=occasion.earlier.run_id if occasion.earlier else None,
             resumption=planned.resumption,
             workspace=str(occasion.workspace),
             git_commit=run.commit,
             overrides=Masker(planned.pipeline.secrets).mask(dict(planned.overrides)),
         )
-        history.start(record, snapshot=json.dumps(to_json(planned.snapshot)), config=kept(planned.loaded))
+        if pid:
+            history.start(record, snapshot=json.dumps(to_json(planned.snapshot)), config=kept(planned.loaded))
+        else:
+            history.start(record)
 
     def _end(self, history: History, run: _Followed) -> None:
         """A run's process is gone: where its journal tells of no end, tell of it here."""
         from tasker.history import RunStatus  # noqa: PLC0415 - as above
 
-        history.end(run.planned.id, RunStatus.FAILED, run.ended, self._clock.now())
+        history.end(run.planned.id, RunStatus(run.status), run.ended, self._clock.now())
         if run.reader.left_out:
             history.dropped(run.planned.id, run.reader.left_out)
 

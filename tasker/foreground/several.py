@@ -13,6 +13,7 @@ from tasker.facts import Event, Fact, Level, config_invalid
 from tasker.foreground.recording import Recording
 from tasker.launching.generation import Generation
 from tasker.launching.messages import Gone, Lost, Refused, RunBegan, RunEnded, RunOrder, Told
+from tasker.run import Status
 from tasker.running.channel import TooLargeError
 from tasker.running.process import death
 
@@ -29,6 +30,11 @@ _LOOK_S = 0.5
 """Seconds between two looks after the launcher, and for runs that are to be cancelled."""
 _SIGNALLED = 128
 """An exit status is so much more than the number of the signal that it stands for."""
+_NEVER_BEGUN = {
+    Status.FAILED: (Event.RUN_FAILED, "it never began"),
+    Status.INTERRUPTED: (Event.RUN_INTERRUPTED, "interrupted before it began"),
+}
+"""How the end of a run is told that has not begun."""
 
 
 class Several:
@@ -40,8 +46,9 @@ class Several:
         """Take the runs, who is told what happens in them, and where they are kept."""
         self._settings = settings
         self._clock = Clock()
-        self._waiting = deque(runs)
         self._runs = {run.id: run for run in runs}
+        self._waiting = deque(self._runs)
+        """The ids of those that have not begun."""
         self._most = min(run.pipeline.max_parallel for run in runs)
         self._observe = observe
         self._place = place
@@ -72,6 +79,8 @@ class Several:
         """
         if self._place is not None:
             self._recording = Recording(self._place, lambda run_id, reason: self._to_cancel.append((run_id, reason)))
+            # From the start: a command that is killed leaves those behind, too, that have not begun.
+            self._recording.planned(self._runs.values())
             self._recording.start()
         try:
             self._carry_out(stop)
@@ -92,7 +101,7 @@ class Several:
                 for key, _ in selector.select(_LOOK_S):
                     key.data()
                 while self._to_cancel:
-                    self._generation.stop(*self._to_cancel.popleft())
+                    self._cancel(*self._to_cancel.popleft())
                 self._generation.mind()
 
     def _receive(self) -> None:
@@ -103,7 +112,7 @@ class Several:
     def _start_some(self) -> None:
         """Start as many as there may be at a time; once none is left, there is nothing more to come."""
         while self._waiting and not self._ending and len(self._running) < self._most:
-            self._order(self._waiting.popleft())
+            self._order(self._runs[self._waiting.popleft()])
         if not self._running and (self._ending or not self._waiting) and not self._retired:
             self._retired = True
             self._generation.retire()
@@ -144,29 +153,41 @@ class Several:
                     self._tell(config_invalid(fault, self._clock.now(), run_id_=message.run_id))
                 self._on_end(message.run_id, 1, f"the file is not valid now: {message.faults[0]}")
             case Lost():
-                self._ending = True
+                self._leave_out(f"the program that it was to run under has ended: {death(message.status)}")
             case Gone():
                 self._gone = True
 
     def _on_end(self, run_id: str, status: int, error: str | None) -> None:
         """A run's process is gone, or there is none to be had; `error` is what it could not say itself."""
         self._running.discard(run_id)
-        self._statuses[run_id] = 1 if status < 0 or error is not None else status
+        self._statuses[run_id] = int(status != 0 or error is not None)
         if error is not None:
-            run = self._runs[run_id].pipeline
-            self._tell(
-                Fact(
-                    event=Event.RUN_FAILED,
-                    at=self._clock.now(),
-                    level=Level.ERROR,
-                    pipeline=run.name,
-                    revision=run.revision,
-                    run_id=run_id,
-                    details={"error": error},
-                )
-            )
+            self._tell_end(run_id, Event.RUN_FAILED, error)
         if self._recording is not None:
             self._recording.ended(run_id, error or death(status))
+
+    def _never_begins(self, run_id: str, status: Status, reason: str) -> None:
+        """A run that waits is left out, as one that failed or was interrupted."""
+        event, words = _NEVER_BEGUN[status]
+        error = f"{words}: {reason}"
+        self._statuses[run_id] = 1
+        self._tell_end(run_id, event, error)
+        if self._recording is not None:
+            self._recording.ended(run_id, error, status)
+
+    def _tell_end(self, run_id: str, event: Event, error: str) -> None:
+        run = self._runs[run_id].pipeline
+        self._tell(
+            Fact(
+                event=event,
+                at=self._clock.now(),
+                level=Level.ERROR if event is Event.RUN_FAILED else Level.WARNING,
+                pipeline=run.name,
+                revision=run.revision,
+                run_id=run_id,
+                details={"error": error},
+            )
+        )
 
     def _tell(self, fact: Fact) -> None:
         """Tell who listens; where that fails, stop all: what runs unobserved would be lost."""
@@ -190,7 +211,22 @@ class Several:
 
     def _stop(self, reason: str) -> None:
         """Stop all of them in order, and start no others."""
-        self._ending = True
+        self._leave_out(reason, Status.INTERRUPTED)
         for run_id in list(self._running):
             self._generation.stop(run_id, reason)
         self._start_some()
+
+    def _leave_out(self, reason: str, status: Status = Status.FAILED) -> None:
+        """Start no others."""
+        self._ending = True
+        while self._waiting:
+            self._never_begins(self._waiting.popleft(), status, reason)
+
+    def _cancel(self, run_id: str, reason: str) -> None:
+        """End one run, and go on with the others."""
+        if run_id in self._waiting:
+            self._waiting.remove(run_id)
+            self._never_begins(run_id, Status.INTERRUPTED, reason)
+            self._start_some()
+        else:
+            self._generation.stop(run_id, reason)

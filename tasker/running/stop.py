@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LONGEST_REASON = 4096
 """Bytes of the reason for which a run is stopped: what a pipe takes at one go."""
+_PARENT_DIED = "the program that it ran under has died"
 _ECHO_S = 0.5
 """Seconds in which a signal that comes again is the same request."""
 
@@ -41,8 +42,9 @@ class StopRequest:
     """How the world outside, such as a signal handler, tells a loop to stop."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, *, reasons: int | None = None) -> None:
-        """With `reasons`, a descriptor on which reasons come before the signals that they are for."""
+        """With `reasons`, a descriptor on which the program above says why, before it sends the signals."""
         self._reasons = reasons
+        self._parent = os.getppid()
         if reasons is not None:
             os.set_blocking(reasons, False)
         self.signals: list[int] = []
@@ -61,11 +63,14 @@ class StopRequest:
         os.write(self._write, b"!")
 
     def _given(self) -> str:
-        """The reason that has come."""
-        try:
-            return "" if self._reasons is None else os.read(self._reasons, LONGEST_REASON).decode(errors="replace")
-        except BlockingIOError:
+        """The reason that has come; a program above that was killed could give none."""
+        if self._reasons is None:
             return ""
+        try:
+            given = os.read(self._reasons, LONGEST_REASON).decode(errors="replace")
+        except BlockingIOError:
+            given = ""
+        return given or (_PARENT_DIED if os.getppid() != self._parent else "")
 
     def fileno(self) -> int:
         """The descriptor that is readable while a request has not been heard."""

@@ -176,6 +176,43 @@ def test_of_several_files_no_further_one_runs(tmp_path: Path) -> None:
     assert {each["pipeline"] for each in result.events} == {"pipe"}
 
 
+MANY = "for_each = [a, b]\nmax_parallel = 1\n"
+
+
+def kept(folder: Path) -> dict[str, tuple[str, str]]:
+    """How the runs stand in the history, with their errors."""
+    told = run_tasker(folder, "runs", TASKER_STATE="state").events
+    return {each["pipeline"]: (each["status"], each.get("error", "")) for each in told}
+
+
+def test_instances_that_never_begin_are_told_of_where_the_launcher_is_killed(tmp_path: Path) -> None:
+    conf = f"{MANY}tasks = [{{ name = fine }}]\nfinally = [{{ name = waits }}]"
+    command = start_tasker(tmp_path, tasks=TASKS, conf=conf, TASKER_STATE="state", TASKER_GRACE="0.1")
+    command.wait_for("step.output", line="ready")
+    assert eventually(lambda: kept(tmp_path).get("pipe/b") == ("waiting", ""))
+    (launcher,) = linux.children(command.process.pid)
+    os.kill(launcher, signal.SIGKILL)
+    result = command.finish()
+    assert result.status == 1
+    reason = "it never began: the program that it was to run under has ended: its process was killed by SIGKILL"
+    (told,) = result.named("run.failed")
+    assert (told["pipeline"], told["error"]) == ("pipe/b", f"{reason}, as the kernel does when memory runs out")
+    (ended,) = result.named("run.interrupted")
+    assert ended["error"].endswith("its grace period was over: interrupted: the program that it ran under has died")
+    assert kept(tmp_path) == {"pipe/a": ("interrupted", ended["error"]), "pipe/b": ("failed", told["error"])}
+
+
+def test_instances_that_never_begin_are_told_of_where_the_command_is_stopped(tmp_path: Path) -> None:
+    command = start_tasker(tmp_path, tasks=TASKS, conf=f"{MANY}tasks = [{{ name = waits }}]", TASKER_STATE="state")
+    command.wait_for("step.output", line="ready")
+    command.signal(signal.SIGINT)
+    result = command.finish()
+    assert result.status == 130
+    told = {each["pipeline"]: ("interrupted", each["error"]) for each in result.named("run.interrupted")}
+    assert told["pipe/b"][1] == "interrupted before it began: stopped by SIGINT"
+    assert kept(tmp_path) == told
+
+
 def test_a_signal_while_the_first_step_starts_stops_the_run(tmp_path: Path) -> None:
     command = start_tasker(tmp_path, tasks=TASKS, conf="tasks = [{ name = waits }]")
     command.wait_for("run.started")
