@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from tasker.annotations import type_name
 from tasker.conversion import Mismatch, convert, fits
 from tasker.document.values import Late, OutputReference
 from tasker.nearest import nearest
@@ -90,7 +91,7 @@ def check_types(
             declared = _declared(reference, handed_on)
             if declared is not None and not fits(declared, asked):
                 message = f"argument '{name}' of '{expected.task}': {reference} is of another type"
-                findings.add("bad-argument", reference.place, message, f"expected: {describe(expected)}")
+                findings.add("bad-argument", reference.place, message, f"expected: {name}: {type_name(asked)}")
 
 
 def late_or_converted(value: Value, annotation: Any, *, spared: bool) -> Any:
@@ -119,7 +120,7 @@ def _argument(name: str, value: Value, asked: Parameter, expected: Signature, fi
         return late_or_converted(value, asked.annotation, spared=not asked.mandatory)
     except Mismatch as mismatch:
         for place, message in mismatch.problems:
-            hint = f"expected: {describe(expected)}"
+            hint = f"expected: {name}: {type_name(asked.annotation)}"
             findings.add("bad-argument", place, f"argument '{name}' of '{expected.task}': {message}", hint)
         return None
 

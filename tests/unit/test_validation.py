@@ -404,6 +404,19 @@ class TestQuotedSubstitutions:
         ]
 
 
+@pytest.mark.parametrize(
+    ("args", "hint"),
+    [
+        ("times = often", "expected: times: int (at least 1)"),
+        ("more = often", "expected: more: int"),
+        ("times = ${outputs.scan.file}", "expected: times: int (at least 1)"),
+    ],
+)
+def test_a_bad_argument_is_told_what_it_is_to_be_and_not_what_the_others_are(args: str, hint: str) -> None:
+    _, (fault,) = judged(f"tasks = [{{ name = scan }}, {{ name = say, args {{ {args} }} }}]")
+    assert (fault.code, fault.hint) == ("bad-argument", hint)
+
+
 class TestStepsSideBySide:
     @pytest.mark.parametrize("first", ["{ name = say, id = a }", "{ name = ${job} }"])
     def test_two_that_are_merged_for_want_of_a_comma_are_warned_of(self, first: str) -> None:
