@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CODES = {
     "unreadable": "the file cannot be read",
@@ -91,3 +95,8 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.place}: {self.code}: {self.message}"
+
+
+def in_order(faults: Iterable[Fault]) -> list[Fault]:
+    """The faults by file, line and column, each once."""
+    return sorted(dict.fromkeys(faults), key=lambda fault: (fault.place, fault.code, fault.message))

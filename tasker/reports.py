@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from tasker.faults import CODES, Severity
+from tasker.faults import CODES, Severity, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ Format = Literal["text", "json", "github", "sarif"]
 
 def report(faults: Iterable[Fault], form: Format = "text", *, colour: bool = False) -> Iterator[str]:
     """The lines that show the faults, by file, line and column, each fault once; `colour` is for text alone."""
-    ordered = sorted(dict.fromkeys(faults), key=lambda fault: (fault.place, fault.code, fault.message))
+    ordered = in_order(faults)
     return _text(ordered, _COLOURS if colour else _PLAIN) if form == "text" else _FORMS[form](ordered)
 
 

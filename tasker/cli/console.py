@@ -30,28 +30,29 @@ _TRACEBACK = 20
 """Lines of a traceback that are shown: the last ones tell most."""
 _HIDDEN = {Event.SLOT_DUE, Event.STEP_STARTED}
 """What is followed by more telling facts, and shown only to who asks for everything."""
-
+_INTERRUPTED = ": interrupted: "
+"""How the reason for which a run was interrupted may begin."""
 
 _LEVEL_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.DEBUG: "dim"}
 _PHRASES: Mapping[str, tuple[str, str]] = {
-    Event.CONFIG_LOADED: ("cyan", "{file} is valid"),
-    Event.CONFIG_INVALID: ("", "{error}{hinted}"),
+    Event.CONFIG_LOADED: ("cyan", "{file} is valid{due}"),
+    Event.CONFIG_INVALID: ("", "{error}{hinted}{in_force}"),
     Event.CONFIG_MENDED: ("green", "{file} has no fault any more"),
-    Event.CONFIG_REMOVED: ("cyan", "{file} is gone: no longer scheduled"),
+    Event.CONFIG_REMOVED: ("cyan", "it is not in {file} any more: no longer scheduled"),
     Event.SLOT_DUE: ("dim", "the slot of {local_slot} has come"),
     Event.SLOT_SKIPPED: ("", "the slot of {local_slot} was {outcome}{why}"),
     Event.SLOT_MISSED: ("", "the slot of {local_slot} was {outcome}{why}"),
     Event.RUN_STARTED: ("", "run {run_id} started{lateness}"),
     Event.RUN_SUCCEEDED: ("green", "succeeded in {took}"),
     Event.RUN_FAILED: ("red", "failed after {took}{why}"),
-    Event.RUN_INTERRUPTED: ("", "was interrupted after {took}{why}"),
+    Event.RUN_INTERRUPTED: ("", "was interrupted{after}{cause}"),
     Event.STEP_STARTED: ("dim", "attempt {attempt}"),
     Event.STEP_OUTPUT: ("", "{line}"),
     Event.STEP_RETRYING: ("", "attempt {attempt} failed{why}; trying again in {wait}"),
     Event.STEP_SUCCEEDED: ("dim", "succeeded in {took}"),
     Event.STEP_FAILED: ("red", "failed after {took}{why}"),
     Event.STEP_SKIPPED: ("dim", "skipped{why}"),
-    Event.DAEMON_STARTED: ("cyan", "watching{listed}"),
+    Event.DAEMON_STARTED: ("cyan", "watching {folder}{empty}{rest}"),
     Event.DAEMON_RELOADING: ("cyan", "importing and validating everything anew{listed}"),
     Event.DAEMON_STOPPING: ("", "stopping: nothing new starts{listed}"),
     Event.DAEMON_STOPPED: ("cyan", "stopped"),
@@ -137,16 +138,41 @@ def _hint(told: Mapping[str, Any]) -> str:
     return f" ({told['hint']})" if told.get("hint") else ""
 
 
+def _in_force(told: Mapping[str, Any]) -> str:
+    """What of a file is still scheduled though it has a fault."""
+    return f"; the last good version stays in force: {told['runs_on']}" if told.get("runs_on") else ""
+
+
+def _due(told: Mapping[str, Any]) -> str:
+    """When a pipeline is due next."""
+    if not told.get("cron"):
+        return "; it has no schedule"
+    return f"; next due {_moment(told['next_slot'])}" if told.get("next_slot") else "; it is never due again"
+
+
+def _empty(told: Mapping[str, Any]) -> str:
+    return "" if told.get("files", 1) else ", in which there is no conf file yet"
+
+
 def _listed(told: Mapping[str, Any]) -> str:
     return "".join(f" {key}={value}" for key, value in told.items() if key != "traceback")
 
 
+def _rest(told: Mapping[str, Any]) -> str:
+    """What is told of the start of a daemon beside the folder."""
+    return _listed({key: value for key, value in told.items() if key not in {"folder", "files"}})
+
+
 def _slot(told: Mapping[str, Any]) -> str:
+    return _moment(told.get("slot"))
+
+
+def _moment(text: Any) -> str:
     try:
-        slot = datetime.fromisoformat(str(told.get("slot")))
+        moment = datetime.fromisoformat(str(text))
     except ValueError:
-        return str(told.get("slot"))
-    return f"{slot.astimezone():%Y-%m-%d %H:%M:%S}"
+        return str(text)
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _lateness(told: Mapping[str, Any]) -> str:
@@ -158,6 +184,16 @@ def _lateness(told: Mapping[str, Any]) -> str:
 
 def _took(told: Mapping[str, Any]) -> str:
     return _duration(told.get("duration_s"))
+
+
+def _after(told: Mapping[str, Any]) -> str:
+    return f" after {_took(told)}" if told.get("duration_s") is not None else ""
+
+
+def _cause(told: Mapping[str, Any]) -> str:
+    """Why a run was interrupted, without saying a second time that it was."""
+    reason = _reason(told)
+    return f": {reason.removeprefix(_INTERRUPTED)}" if reason.startswith(_INTERRUPTED) else reason
 
 
 def _wait(told: Mapping[str, Any]) -> str:
@@ -181,6 +217,12 @@ def _cut(text: str) -> str:
 _MADE: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "why": _reason,
     "hinted": _hint,
+    "in_force": _in_force,
+    "due": _due,
+    "empty": _empty,
+    "rest": _rest,
+    "after": _after,
+    "cause": _cause,
     "listed": _listed,
     "local_slot": _slot,
     "lateness": _lateness,

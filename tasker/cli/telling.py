@@ -50,8 +50,9 @@ def tell_faults(faults: Iterable[Fault], *, people: bool) -> None:
             print(line, file=sys.stderr)  # noqa: T201 - a command line speaks by printing
     else:
         from tasker.facts import config_invalid  # noqa: PLC0415
+        from tasker.faults import in_order  # noqa: PLC0415
 
-        for fault in faults:
+        for fault in in_order(faults):
             _written(config_invalid(fault, datetime.now(UTC)))
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tasker.facts import Event, Fact, config_invalid, config_loaded
+from tasker.faults import in_order
 from tasker.history import PipelineRecord
 from tasker.pipeline import Schedule
 from tasker.records import from_json, to_json
@@ -110,7 +111,7 @@ class Deployment:
     def invalid(self, file: str, faults: tuple[Fault, ...], runs_on: Sequence[Version]) -> None:
         """A file has faults; the last good versions, where they stay in force."""
         told = {"runs_on": _summary(runs_on)} if runs_on else {}
-        for fault in faults:
+        for fault in in_order(faults):
             self._announce(config_invalid(fault, self._clock.now(), **told))
         self.faults = {**self.faults, file: faults}
         self.runs_on = {**self.runs_on, **({file: _summary(runs_on)} if runs_on else {})}
@@ -225,7 +226,9 @@ def _loaded(version: Version, at: datetime) -> Fact:
     fact, schedule = config_loaded(version.name, version.revision, version.file, at), version.schedule
     if schedule is None:
         return fact
-    return replace(fact, details={**fact.details, "cron": list(schedule.cron), "timezone": schedule.timezone})
+    due = Timetable.of(schedule).next(at)
+    told = {"cron": list(schedule.cron), "timezone": schedule.timezone}
+    return replace(fact, details={**fact.details, **told, **({"next_slot": due.isoformat()} if due else {})})
 
 
 def _schedule(remembered: Remembered | None) -> Schedule | None:

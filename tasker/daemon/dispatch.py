@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasker.daemon.recovery import MOST_RESUMPTIONS, Left, Plan, recover
 from tasker.facts import Event, Fact, Level, config_invalid
+from tasker.faults import in_order
 from tasker.history import Claim, Claimed, RunRecord, RunStatus
 from tasker.launching.messages import RunEnded, RunOrder
 from tasker.pipeline import Resume, instance_of
@@ -270,7 +271,7 @@ class Dispatch:
         run = self._runs[told.run_id]
         now = self._clock.now()
         reason = f"the file is not valid now: {told.faults[0]}" if told.faults else "the file is not valid now"
-        for fault in told.faults:
+        for fault in in_order(told.faults):
             self._announce(config_invalid(fault, now, run_id_=run.id))
         self._settle(run.slot, Outcome.REFUSED, reason)
         self._let_go(run)

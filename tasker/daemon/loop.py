@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tasker import linux
 from tasker.allowance import allowance
 from tasker.clock import Clock
+from tasker.conf_files import conf_files
 from tasker.daemon.cancellation import Cancellation
 from tasker.daemon.deployment import Deployment
 from tasker.daemon.dispatch import Dispatch
@@ -132,6 +133,7 @@ class Daemon:
         clock: Clock | None = None,
     ) -> None:
         """Tell every fact to `log`."""
+        self._folder = watching.folder
         self._conf_dir = settings.conf_dir or watching.folder
         self._settings = replace(settings, conf_dir=self._conf_dir)
         self._log = log
@@ -207,7 +209,13 @@ class Daemon:
             self._look()
             self._alarm.start()
             self._announce_daemon(
-                Event.DAEMON_STARTED, pid=os.getpid(), watches=self._watcher.mode, http=http, max_runs=self._max_runs
+                Event.DAEMON_STARTED,
+                folder=str(self._folder),
+                files=len(conf_files(self._folder)),
+                pid=os.getpid(),
+                watches=self._watcher.mode,
+                http=http,
+                max_runs=self._max_runs,
             )
             while not self._is_over():
                 self._turn()

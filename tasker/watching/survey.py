@@ -148,7 +148,8 @@ class _Look:
                 yield from entries
         except OSError as error:
             if folder == root or error.errno not in _GONE:
-                self._miss(folder, f"the folder {folder} cannot be read: {error.strerror}")
+                mended = ": make it, and it is watched from then on" if error.errno in _GONE else ""
+                self._miss(folder, f"the folder {folder} cannot be read: {error.strerror}{mended}")
 
     def _miss(self, folder: str, words: str) -> None:
         self.troubles.append(words)

@@ -87,12 +87,14 @@ def test_people_see_in_a_table_what_became_of_each(tmp_path: Path) -> None:
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     table = lines[next(number for number, line in enumerate(lines) if line.startswith("pipeline")) :]
-    assert table[0].split() == ["pipeline", "status", "took", "failed", "step", "error"]
-    assert [line.split()[:2] for line in table[1:4]] == [
+    assert table[0].split() == ["pipeline", "status", "took", "failed", "step", "run"]
+    crm, erp, error, hr, counts = table[1:6]
+    assert [line.split()[:2] for line in (crm, erp, hr)] == [
         *(["pipe/crm", "succeeded"], ["pipe/erp", "failed"], ["pipe/hr", "succeeded"])
     ]
-    assert "work" in table[2].split()[3]
-    assert table[4] == "1 failed, 2 succeeded"
+    assert "work" in erp.split()[3]
+    assert error.startswith("  step 'work': ")
+    assert counts == "1 failed, 2 succeeded"
     assert "pipe/crm work | secret *** days 30" in lines
 
 

@@ -64,9 +64,16 @@ def words(event: str, level: Level = Level.INFO, *, step: str | None = None, **d
 @pytest.mark.parametrize(
     ("event", "details", "told"),
     [
-        (Event.CONFIG_LOADED, {"file": "conf.d/crm.conf"}, "conf.d/crm.conf is valid"),
+        (Event.CONFIG_LOADED, {"file": "conf.d/crm.conf"}, "conf.d/crm.conf is valid; it has no schedule"),
+        (
+            Event.CONFIG_LOADED,
+            {"file": "crm.conf", "cron": ["0 2 * * *"], "next_slot": "2026-11-23T02:00:00+00:00"},
+            "crm.conf is valid; next due 2026-11-23 02:00:00",
+        ),
+        (Event.CONFIG_LOADED, {"file": "crm.conf", "cron": ["0 2 30 2 *"]}, "crm.conf is valid; it is never due again"),
         (Event.CONFIG_INVALID, {"error": "crm.conf:1:2: x", "hint": "mend it"}, "crm.conf:1:2: x (mend it)"),
-        (Event.CONFIG_REMOVED, {"file": "conf.d/crm.conf"}, "conf.d/crm.conf is gone: no longer scheduled"),
+        (Event.CONFIG_INVALID, {"error": "x", "runs_on": "4f0c"}, "x; the last good version stays in force: 4f0c"),
+        (Event.CONFIG_REMOVED, {"file": "crm.conf"}, "it is not in crm.conf any more: no longer scheduled"),
         (
             Event.SLOT_SKIPPED,
             {"slot": "2026-11-22T03:15:00+01:00", "outcome": "superseded", "reason": "a later one waits"},
@@ -80,6 +87,9 @@ def words(event: str, level: Level = Level.INFO, *, step: str | None = None, **d
         (Event.RUN_SUCCEEDED, {"duration_s": 4.2}, "succeeded in 4.2s"),
         (Event.RUN_FAILED, {"duration_s": 4.2, "error": "it {broke}\nbadly"}, "failed after 4.2s: it {broke} badly"),
         (Event.RUN_INTERRUPTED, {"duration_s": 4.2}, "was interrupted after 4.2s"),
+        (Event.RUN_INTERRUPTED, {"error": "interrupted: the daemon died"}, "was interrupted: the daemon died"),
+        (Event.DAEMON_STARTED, {"folder": "conf.d", "files": 2, "pid": 7}, "watching conf.d pid=7"),
+        (Event.DAEMON_STARTED, {"folder": "c", "files": 0}, "watching c, in which there is no conf file yet"),
         (Event.DAEMON_STOPPING, {"signal": "SIGTERM"}, "stopping: nothing new starts signal=SIGTERM"),
         (Event.DAEMON_TROUBLED, {"what": "history", "error": "full"}, "trouble with the history: full"),
         (Event.DAEMON_RECOVERED, {"what": "history"}, "the history works again"),

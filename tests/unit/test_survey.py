@@ -248,7 +248,9 @@ def test_a_folder_that_is_not_there_is_told_and_what_was_in_it_counts_as_being_t
     conf.rename(conf.with_name("away"))
     missing = survey(conf, [tasks], before)
     assert changes(before, missing) == frozenset()
-    assert missing.troubles == (f"the folder {conf} cannot be read: No such file or directory",)
+    assert missing.troubles == (
+        f"the folder {conf} cannot be read: No such file or directory: make it, and it is watched from then on",
+    )
     conf.mkdir()
     back = survey(conf, [tasks], missing)
     assert changed(missing, back, conf) == {"a.conf"}
