@@ -409,7 +409,7 @@ class TestQuotedSubstitutions:
     [
         ("times = often", "expected: times: int (at least 1)"),
         ("more = often", "expected: more: int"),
-        ("times = ${outputs.scan.file}", "expected: times: int (at least 1)"),
+        ("times = ${outputs.scan.parts}", "expected: times: int (at least 1)"),
     ],
 )
 def test_a_bad_argument_is_told_what_it_is_to_be_and_not_what_the_others_are(args: str, hint: str) -> None:
