@@ -122,16 +122,16 @@ def prune(root: Path, now: datetime, *, within_s: float) -> int:
     for name in names:
         if time.monotonic() >= give_up:
             break
-        with suppress(OSError):
+        with suppress(Exception):  # steps may leave anything, and nothing of one may keep the others
             gone += _pruned(root / name, now)
     return gone
 
 
 def remove(path: Path) -> bool:
-    """Remove a workspace, or what a step has put in its place, if it is there; what a link leads to stays as it is.
+    """Remove a workspace, or what a step has put in its place, if it is there; whether nothing is left of it.
 
-    The mark goes last: what is removed in part is ours still. Where something is mounted in it, nothing is removed, and
-    the answer is no: that is somebody else's, and what is only bound looks like a folder of ours.
+    The mark goes last: what is removed in part is ours still. What a link leads to stays as it is. Where something is
+    mounted in it, nothing is removed: that is somebody else's, and what is only bound looks like a folder of ours.
     """
     if holds_mount(os.path.join(os.path.realpath(path.parent), path.name), mount_table()):  # noqa: PTH118 - as text
         return False
@@ -139,7 +139,8 @@ def remove(path: Path) -> bool:
         path.unlink()  # only what is no folder lets this be done to it
     if not _emptied(path):
         _unlock(path)
-        _emptied(path)
+        if not _emptied(path):
+            return False
     shutil.rmtree(path, ignore_errors=True)
     return True
 
@@ -153,7 +154,7 @@ def _emptied(path: Path) -> bool:
     except OSError:
         return False
     for each in entries:
-        with suppress(OSError):
+        with suppress(OSError, RecursionError):  # of folders in each other there may be thousands
             if each.is_dir(follow_symlinks=False):
                 shutil.rmtree(each.path, ignore_errors=True)
             else:
@@ -247,10 +248,10 @@ def _is_there(mark: int, path: Path) -> bool:
 
 
 def _told(mark: int) -> dict[str, Any]:
-    """What a mark says; nothing where it is one of an old version."""
+    """What a mark says; nothing where it is one of an old version, or none that we have written."""
     try:
         told = json.loads(os.pread(mark, _LONGEST_MARK, 0))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
 
@@ -283,7 +284,7 @@ def _is_over(mark: int, path: Path, now: datetime) -> bool:
 def _unlock(path: Path) -> None:
     """Let folders be entered and changed that a step has made so that they may not, as caches of packages are."""
     _let_in(path)
-    with suppress(OSError):
+    with suppress(OSError, RecursionError):
         for _, names, _, folder in os.fwalk(path):
             for name in names:
                 _let_in(name, folder)

@@ -172,6 +172,25 @@ def test_nothing_but_workspaces_is_pruned(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "left").exists()
 
 
+def test_no_mark_and_nothing_in_a_workspace_keeps_the_others(tmp_path: Path) -> None:
+    folder = os.open(kept(tmp_path / "deep", NOON - DAY), os.O_RDONLY)
+    for _ in range(2000):
+        os.mkdir("x", dir_fd=folder)
+        inner = os.open("x", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    for name, text in (("array", "[" * 4000), ("bytes", "\udcff"), ("years", '{"kept_until": "9999-12-31T23:59-14:00"}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / WORKSPACE_MARKER).write_text(text, errors="surrogateescape")
+    os.utime(tmp_path / "array" / WORKSPACE_MARKER, times=(2**55, 2**55))
+    kept(tmp_path / "old", NOON - DAY)
+    assert prune(tmp_path, NOON, within_s=10) == 1
+    assert sorted(os.listdir(tmp_path)) == ["array", "bytes", "deep", "years"]
+    assert (tmp_path / "deep" / WORKSPACE_MARKER).exists()
+    subprocess.run(["rm", "-r", tmp_path / "deep"], check=True)  # pytest could not
+
+
 def test_pruning_stops_when_its_time_is_up(tmp_path: Path) -> None:
     kept(tmp_path / "r1", NOON - DAY)
     assert prune(tmp_path, NOON, within_s=0) == 0
