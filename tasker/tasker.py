@@ -73,7 +73,7 @@ class Tasker:
         all_loaded = self._load()
         for loaded in all_loaded:
             _valid(loaded)
-        status, signals = forked(lambda: supervised(lambda: self._run(all_loaded)))
+        status, signals = forked(lambda: supervised(lambda: self._run(all_loaded))[0])
         for signum in signals:
             signal.raise_signal(signum)
         return status == 0

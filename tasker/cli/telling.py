@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tasker.cli import options
-from tasker.cli.boundary import caught
+from tasker.cli.boundary import BROKEN_PIPE, UNWRITABLE, caught
 from tasker.facts import Level
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def manner(arguments: argparse.Namespace) -> Manner:
         audience=_watched if is_for_people(arguments) else lambda runs: _logged(runs, least),
         tell=_said if is_for_people(arguments) else _written,
         guard=caught,
+        unheard=frozenset({UNWRITABLE, BROKEN_PIPE}),
         place=options.place(arguments),
     )
 

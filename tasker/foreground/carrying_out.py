@@ -22,7 +22,7 @@ _PRUNED_WITHIN_S = 2.0
 
 
 def carry_out(project: Project, files: Iterable[Sequence[Planned]], manner: Manner) -> int:
-    """Carry out the runs of one file after the other, until a signal stops one; the highest exit status.
+    """Carry out the runs of one file after the other, until a signal stops the command; the highest exit status.
 
     The runs of one file go on together, as many at a time as it says in `max_parallel`. `tasker once` plans them from
     files as they are, `tasker rerun` from what the history has kept: `Planned` says what is to run, and `Manner` who
@@ -31,19 +31,21 @@ def carry_out(project: Project, files: Iterable[Sequence[Planned]], manner: Mann
     """
     place, highest, told = _place(manner), 0, False
     for runs in files:
-        status, unkept = _carried_out(project, runs, manner, place)
+        status, stopped, unkept = _carried_out(project, runs, manner, place)
         if unkept and not told:
             _tell_unkept(manner, unkept)
             told = True
         highest = max(highest, status)
-        if status > 1:
+        if stopped or status in manner.unheard:
             break
     prune(project.settings.workspaces, datetime.now(UTC), within_s=_PRUNED_WITHIN_S)
     return highest
 
 
-def _carried_out(project: Project, runs: Sequence[Planned], manner: Manner, place: Place | None) -> tuple[int, str]:
-    """The exit status of runs that go on together, and why they are not kept, where they are not."""
+def _carried_out(
+    project: Project, runs: Sequence[Planned], manner: Manner, place: Place | None
+) -> tuple[int, bool, str]:
+    """The exit status of runs that go on together, whether a signal has stopped them, and why they are not kept."""
     if len(runs) == 1:
         from tasker.foreground.single import run_single  # noqa: PLC0415 - either needs what the other does not
 
@@ -54,7 +56,7 @@ def _carried_out(project: Project, runs: Sequence[Planned], manner: Manner, plac
     with stopped_by_signals() as stop, manner.audience(runs) as observe:
         several = Several(project.settings, runs, observe, place)
         status = several.run(stop)
-    return status, several.unkept
+    return status, bool(stop.signals), several.unkept
 
 
 def _place(manner: Manner) -> Place | None:

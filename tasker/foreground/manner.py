@@ -24,5 +24,7 @@ class Manner:
     """Tells what happens before and after that."""
     guard: Callable[[Callable[[], int]], int]
     """Makes an exit status of what a process raises."""
+    unheard: frozenset[int]
+    """Of these statuses, those that say that nobody can be told anything."""
     place: Place | None = None
     """Where runs are kept; `None` where they are not."""

@@ -11,7 +11,7 @@ from tasker import linux
 from tasker.journal import Journal
 from tasker.running.process import death
 from tasker.running.stop import exit_status
-from tasker.running.supervision import stopped_by_signals, supervised
+from tasker.running.supervision import STOPPING, stopped_by_signals, supervised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +27,11 @@ _SIGNALLED = 128
 """An exit status is so much more than the number of the signal that it stands for."""
 
 
-def run_single(project: Project, planned: Planned, manner: Manner, place: Place | None) -> tuple[int, str]:
-    """Carry out one run, kept in a place; its exit status, and why it is not kept where it is not."""
+def run_single(project: Project, planned: Planned, manner: Manner, place: Place | None) -> tuple[int, bool, str]:
+    """Carry out one run, kept in a place.
+
+    Answers its exit status, whether the command is to stop, and why the run is not kept where it is not.
+    """
     reading, writing = os.pipe()
     process = 0
 
@@ -54,14 +57,16 @@ def run_single(project: Project, planned: Planned, manner: Manner, place: Place 
         return manner.guard(lambda: _run(project, planned, manner, place, reading))
 
     try:
-        status = supervised(body, on_begun=on_begun)
+        status, signals = supervised(body, on_begun=on_begun)
         if recording is not None:
             recording.ended(planned.id, death(_SIGNALLED - status if status > _SIGNALLED else status))
             recording.finish()
     finally:
         os.close(reading)
         os.close(writing)
-    return status, (recording.error or recording.notice) if recording is not None else ""
+    if not signals and status - _SIGNALLED in STOPPING:
+        status = 1  # somebody has ended this run alone
+    return status, bool(signals), (recording.error or recording.notice) if recording is not None else ""
 
 
 def _run(project: Project, planned: Planned, manner: Manner, place: Place | None, reasons: int) -> int:

@@ -48,20 +48,22 @@ def stopped_by_signals(reasons: int | None = None) -> Iterator[StopRequest]:
         stop.close()
 
 
-def supervised(body: Callable[[], int], *, on_begun: Callable[[int], None] = lambda _pid: None) -> int:
-    """Carry out `body` in a process of its own, and end what it leaves; its exit status. For a program's own process.
+def supervised(
+    body: Callable[[], int], *, on_begun: Callable[[int], None] = lambda _pid: None
+) -> tuple[int, list[int]]:
+    """Carry out `body` in a process of its own, and end what it leaves. For a program's own process.
 
-    `on_begun` is told the id of the process.
+    Answers its exit status, and the signals that were passed on to it. `on_begun` is told the id of the process.
     What the body leaves behind becomes this process's own, so it must not have other children that come and go.
     """
     leftovers = Leftovers()
     try:
-        status, _ = forked(body, on_begun)
+        status, signals = forked(body, on_begun)
     finally:
         leftovers.kill(set())
     if status == _KILLED:
         print("tasker: the process of the run was killed by SIGKILL", file=sys.stderr)  # noqa: T201 - it cannot say so
-    return status
+    return status, signals
 
 
 def forked(body: Callable[[], int], on_begun: Callable[[int], None] = lambda _pid: None) -> tuple[int, list[int]]:

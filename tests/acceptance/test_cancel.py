@@ -91,7 +91,8 @@ def test_runs_of_a_daemon_end_from_another_shell(tmp_path: Path) -> None:
 def test_a_run_of_once_ends_from_another_shell(tmp_path: Path) -> None:
     write(tmp_path / "tasks" / "waits.py", TASKS)
     write(tmp_path / "long.conf", WAITS)
-    under_way = start_tasker(tmp_path, "once", "long.conf", TASKER_STATE="state")
+    write(tmp_path / "next.conf", "tasks = [{ name = notes, args { word = next } }]")
+    under_way = start_tasker(tmp_path, "once", "long.conf", "next.conf", TASKER_STATE="state")
     run = under_way.wait_for("step.output", line="ready")["run_id"]
     assert eventually(lambda: bool(run_tasker(tmp_path, "runs", "long", TASKER_STATE="state").events))
 
@@ -99,9 +100,9 @@ def test_a_run_of_once_ends_from_another_shell(tmp_path: Path) -> None:
 
     assert [(told["run_id"], told["status"]) for told in cancelled.events] == [(run, "interrupted")]
     ended = under_way.finish()
-    assert ended.status == 143
+    assert ended.status == 1
     assert ended.named("run.interrupted")[0]["error"] == cancelled.events[0]["error"]
-    assert notes(tmp_path)[-1] == "finally"
+    assert notes(tmp_path)[-2:] == ["finally", "next"]
 
 
 def test_of_several_runs_of_once_the_others_go_on(tmp_path: Path) -> None:
@@ -119,6 +120,7 @@ def test_of_several_runs_of_once_the_others_go_on(tmp_path: Path) -> None:
 
     assert [(told["run_id"], told["status"]) for told in cancelled.events] == [(run, "interrupted")]
     ended = under_way.finish()
+    assert ended.status == 1
     assert [told["pipeline"] for told in ended.named("run.succeeded")] == ["many/b"]
     assert {told["pipeline"]: told["status"] for told in runs(tmp_path, "many")} == {
         "many/a": "interrupted",
