@@ -40,15 +40,27 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(target))
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft, lock = _open_draft(target)
+    with _naming(target):
+        draft, lock = _open_draft(target)
+        try:
+            yield draft
+            _settle(draft, target)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(lock)  # only now: once the draft is gone, its name is the next writer's
+
+
+@contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Let an error about the draft name the file that it is the draft of, which people know."""
     try:
-        yield draft
-        _settle(draft, target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(lock)  # only now: once the draft is gone, its name is the next writer's
+        yield
+    except OSError as error:
+        if not str(error.filename).endswith(DRAFT_SUFFIX):
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def write_if_changed(target: Path, content: bytes | str) -> bool:

@@ -64,13 +64,12 @@ def _entries(folder: Path, target: Path, exclude: Sequence[str]) -> list[Path]:
     """What is to be packed: all below the folder but the archive itself and what is excluded."""
     require_folder(folder, "input_directory_path")
     itself = Path(os.path.realpath(target))
-    entries = [
-        entry
-        for entry in entries_below(folder)
-        if not _excluded(entry.relative_to(folder), exclude) and Path(os.path.realpath(entry)) != itself
-    ]
+    there = [entry for entry in entries_below(folder) if Path(os.path.realpath(entry)) != itself]
+    entries = [entry for entry in there if not _excluded(entry.relative_to(folder), exclude)]
     if all(entry.is_dir() for entry in entries):
-        message = f"there is no file to pack in {folder}"
+        left_out = len(there) - len(entries)
+        reason = f": `exclude` leaves out {left_out} of the {len(there)} entries that it has" if left_out else ""
+        message = f"there is no file to pack in {folder}{reason}"
         raise ValueError(message)
     return entries
 

@@ -20,7 +20,7 @@ from annotated_types import Ge, Gt
 from tasker import Task
 
 from ._files import atomic_path, entries_below, is_inside, same_content
-from ._uploads import Access, Destination, retrying
+from ._uploads import Access, Destination, UploadError, retrying
 
 CREDENTIALS = {
     "file": frozenset[str](),
@@ -111,8 +111,12 @@ class Upload(Task):
             known_hosts=known_hosts,
         )
         parcel = _parcel(source, url)
-        with closing(_opened(way, parcel.base, access)) as target:
-            sent = sum(self._send(target, file, name, access) for name, file in parcel.files.items())
+        try:
+            with closing(_opened(way, parcel.base, access)) as target:
+                sent = sum(self._send(target, file, name, access) for name, file in parcel.files.items())
+        except UploadError as error:
+            message = f"{parcel.shown}: {error}"
+            raise UploadError(message) from None
         size = sum(file.stat().st_size for file in parcel.files.values())
         self.logger.info("upload is done", files=len(parcel.files), sent=sent, size=size)
         return {"destination": parcel.shown, "files": len(parcel.files), "sent": sent, "size": size}

@@ -130,6 +130,11 @@ def test_a_folder_that_is_missing_or_without_a_file_is_refused(tmp_path: Path) -
     assert os.listdir(tmp_path) == ["empty"]
 
 
+def test_a_folder_of_which_all_is_excluded_is_refused_and_says_so(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no file to pack in .*in: `exclude` leaves out 5 of the 5 entries"):
+        make("archive", tmp_path).run(folder, tmp_path / "out.tar", exclude=["*"])
+
+
 @pytest.mark.parametrize("leads_to", ["/etc/passwd", "../other", "sub/../../other"])
 def test_a_link_that_leads_out_of_the_folder_is_refused(leads_to: str, folder: Path, tmp_path: Path) -> None:
     (folder / "bad").symlink_to(leads_to)

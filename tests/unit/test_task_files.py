@@ -36,6 +36,14 @@ def test_an_exception_leaves_the_target_as_it_was_and_no_draft(tmp_path: Path) -
     assert os.listdir(tmp_path) == ["report.txt"]
 
 
+@pytest.mark.parametrize("leads_to", ["/proc/self/nowhere", "."])
+def test_where_no_file_can_be_the_error_names_the_target_and_not_its_draft(leads_to: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(leads_to)
+    with pytest.raises(OSError, match=os.path.realpath(tmp_path / "link")) as caught:
+        files.write_if_changed(tmp_path / "link", "text")
+    assert files.DRAFT_SUFFIX not in str(caught.value)
+
+
 def test_content_that_is_there_already_keeps_its_inode_and_time(tmp_path: Path) -> None:
     target = tmp_path / "report.txt"
     assert files.write_if_changed(target, "same")
