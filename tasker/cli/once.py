@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasker.cli import options, telling
 from tasker.errors import UsageError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tasker.foreground.planning import Wish
     from tasker.pipeline import Pipeline
     from tasker.running.chosen import Chosen
+    from tasker.running.earlier import Earlier
 
 _LAST = "last"
 """What may stand for the last run where a run is named."""
@@ -81,15 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
     telling.tell_faults([fault for fault in plan.faults if fault not in faults], people=people)
     if _is_error(plan.faults):
         return 2
-    if arguments.dry_run:
-        for run in chain.from_iterable(plan.files):
-            _show_plan(run.pipeline, wish.chosen)
-        return 0
-    from tasker.foreground.carrying_out import carry_out  # noqa: PLC0415 - a dry run needs none of it
-
     manner = telling.manner(arguments)
     for fact in plan.told:
         manner.tell(fact)
+    if arguments.dry_run:
+        for run in chain.from_iterable(plan.files):
+            _show_plan(run.pipeline, wish.chosen, run.loaded.occasion.earlier)
+        return 0
+    from tasker.foreground.carrying_out import carry_out  # noqa: PLC0415 - a dry run needs none of it
+
     return carry_out(project, plan.files, manner)
 
 
@@ -117,7 +118,7 @@ def _is_error(faults: Sequence[Fault]) -> bool:
     return any(fault.severity is Severity.ERROR for fault in faults)
 
 
-def _show_plan(pipeline: Pipeline, chosen: Chosen | None) -> None:
+def _show_plan(pipeline: Pipeline, chosen: Chosen | None, earlier: Earlier | None) -> None:
     """Print the steps, hooks last, one JSON object a line, in an order in which they could run one by one."""
     import json  # noqa: PLC0415 - only for a dry run
     from graphlib import TopologicalSorter  # noqa: PLC0415
@@ -131,7 +132,9 @@ def _show_plan(pipeline: Pipeline, chosen: Chosen | None) -> None:
             if ids is not None and phase is Phase.TASKS and step_id not in ids:
                 continue
             step = pipeline.step(step_id)
-            told = {"pipeline": pipeline.name, "step": step.id, "task": step.task, "needs": step.needs}
+            told: dict[str, Any] = {"pipeline": pipeline.name, "step": step.id, "task": step.task, "needs": step.needs}
             told |= {"hook": phase} if phase in pipeline.hooks else {}
+            if chosen is None and earlier is not None and step_id in earlier.steps:
+                told["succeeded_before"] = True  # whether it is as it was only the run can tell
             told |= {"args": plain(step.given, masked=True) if step.given is not None else {}}
             print(json.dumps(told, ensure_ascii=False, default=str))  # noqa: T201 - the answer of the command

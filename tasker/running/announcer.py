@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tasker.pipeline import Pipeline, Step
 
 _LEVELS = {Event.STEP_FAILED: Level.ERROR, Event.RUN_FAILED: Level.ERROR} | dict.fromkeys(
-    (Event.STEP_RETRYING, Event.STEP_SKIPPED, Event.RUN_INTERRUPTED), Level.WARNING
+    (Event.STEP_RETRYING, Event.RUN_INTERRUPTED), Level.WARNING
 )
 
 
@@ -42,12 +42,20 @@ class Announcer:
         self._on_error = on_error
         self._hooks = {step.id: str(phase) for phase, steps in pipeline.hooks.items() for step in steps}
 
-    def announce(self, event: Event, step: Step | None = None, attempt: int | None = None, /, **details: Any) -> None:
-        """Tell an event of the run's own; of a hook, also in which list it stands."""
+    def announce(
+        self,
+        event: Event,
+        step: Step | None = None,
+        attempt: int | None = None,
+        level: Level | None = None,
+        /,
+        **details: Any,
+    ) -> None:
+        """Tell an event of the run's own, of the level that such ones have; of a hook, also in which list it stands."""
         told = {name: self._masker.mask(detail) for name, detail in details.items()}
         if step is not None and step.id in self._hooks:
             told = {"hook": self._hooks[step.id], **told}
-        self.tell(event, _LEVELS.get(event, Level.INFO), step, attempt, told)
+        self.tell(event, level or _LEVELS.get(event, Level.INFO), step, attempt, told)
 
     def handed_on(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """What to announce of outputs; those that a secret was masked in are of no use to another run."""

@@ -30,6 +30,8 @@ class Pass:
     step: Step
     status: Status
     reason: str
+    wanted: bool = False
+    """Whether this is as it is to be: it is done already, or a person leaves it out."""
 
 
 class Order:
@@ -106,9 +108,9 @@ class Order:
         unmet = next(self._unmet(step), None)
         if self._reuse is not None:
             if reason := self._reuse.left_out(step):
-                yield Pass(step, Status.SUCCEEDED if self._reuse.before(step) else Status.SKIPPED, reason)
+                yield Pass(step, Status.SUCCEEDED if self._reuse.before(step) else Status.SKIPPED, reason, wanted=True)
             elif unmet is None and (reason := self._reuse.done(step, self.ended, self.known(step))):
-                yield Pass(step, Status.SUCCEEDED, reason)
+                yield Pass(step, Status.SUCCEEDED, reason, wanted=True)
         if self._stopped:
             yield Pass(step, Status.SKIPPED, self._stopped)
         if unmet is not None:

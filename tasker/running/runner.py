@@ -206,14 +206,12 @@ class Runner:
     def _pass(self, passed: Pass) -> None:
         """Let a step be over that does not start."""
         step_run = self._course.passed(passed)
-        match passed.status:
-            case Status.SUCCEEDED:
-                told = self._announcer.handed_on(step_run.outputs)
-                self._announce(Event.STEP_SKIPPED, passed.step, reason=passed.reason, **told)
-            case Status.SKIPPED:
-                self._announce(Event.STEP_SKIPPED, passed.step, reason=passed.reason)
-            case _:
-                self._announce(Event.STEP_FAILED, passed.step, error=passed.reason)
+        if passed.status is Status.FAILED:
+            self._announce(Event.STEP_FAILED, passed.step, error=passed.reason)
+        else:
+            told = self._announcer.handed_on(step_run.outputs) if passed.status is Status.SUCCEEDED else {}
+            level = Level.INFO if passed.wanted else Level.WARNING
+            self._announce(Event.STEP_SKIPPED, passed.step, None, level, reason=passed.reason, **told)
         self._course.end(step_run)
 
     def _start(self, step: Step, number: int) -> None:

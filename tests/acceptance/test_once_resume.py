@@ -59,8 +59,11 @@ def reason(result: Result, step: str) -> str:
 
 def test_what_has_succeeded_is_not_done_again_and_hands_on_the_same(tmp_path: Path) -> None:
     broken_off(tmp_path, "--set", "word=two")
+    plan = again(tmp_path, "--resume", "--dry-run").events
+    assert [each["step"] for each in plan if each.get("succeeded_before")] == ["a"]
     result = again(tmp_path, "--resume")
     assert (result.status, done(result)) == (0, "bc")
+    assert result.end("a")["level"] == "info"
     assert result.end("c")["outputs"] == {"text": "two"}
     assert "which this one resumes" in reason(result, "a")
     last = again(tmp_path, TASKER_RESUME="yes")
