@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasker.annotations import plainly, type_name
 from tasker.cli import options
+from tasker.discovery import shipped_tasks
 from tasker.errors import UsageError
 from tasker.faults import Fault, Place, Severity
 from tasker.nearest import nearest
@@ -105,7 +106,7 @@ def _show_all(told: list[dict[str, Any]]) -> None:
     if sys.stdout.isatty():
         from tasker.cli.tables import print_tasks  # noqa: PLC0415 - rich is for terminals
 
-        print_tasks(listed)
+        print_tasks([task | {"file": _briefly(task["file"])} for task in listed])
     else:
         for task in listed:
             print(_json(task))  # noqa: T201 - the answer of the command
@@ -148,3 +149,8 @@ def _first_line(task: dict[str, Any]) -> str:
 def _where(task: type[Task]) -> str:
     """The file and line of the class; relative where it is below the working directory."""
     return where_defined(task).removeprefix(f"{Path.cwd()}/")
+
+
+def _briefly(where: str) -> str:
+    """Where a task is; of those that ship, whose paths are long and nobody's to edit, only that they do."""
+    return "ships" if Path(where).resolve().is_relative_to(shipped_tasks()) else where

@@ -77,6 +77,8 @@ def test_a_terminal_shows_tables(folder: Path) -> None:
     (row,) = [line for line in shown.text.splitlines() if line.startswith("greet ")]
     assert row.rstrip().endswith("  tasks/greet.py:10")
     assert "Say hello." in row
+    (row,) = [line for line in shown.text.splitlines() if line.startswith("archive ")]
+    assert row.rstrip().endswith("  ships")
     text = on_terminal("tasks", "greet", cwd=folder, columns=120).text
     for part in ("mandatory", "Whom to greet.", "hands on file: path", "pip install 'some[extra]'", "At length."):
         assert part in text
