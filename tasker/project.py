@@ -281,6 +281,7 @@ class Project:
             os.path.relpath(path, self.settings.folder_of(path)),
             folder=folder,
             secrets=SecretsFolder(self.settings.secrets, self.settings.secret_variables),
+            secrets_at=str(self.settings.secrets),
             secret_variables=self.settings.secret_env,
             overrides={f"{PARAMS}.{name}": value for name, value in overrides.items()},
             of_a_run=variables.of_a_run,

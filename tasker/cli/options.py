@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from argparse import ArgumentTypeError
 from functools import partial
 from math import inf, nan
@@ -272,6 +273,9 @@ def _forget_secrets(settings: Settings) -> None:
         if name in settings.given:
             message = f"--env {name}: --secret-env calls it a secret, and command lines can be read; export it instead"
             raise UsageError(message)
+        if name not in settings.secret_variables and not (settings.secrets / name).is_file():
+            words = f"no such variable is set, and there is no file {settings.secrets / name}"
+            print(f"tasker: --secret-env {name}: {words}", file=sys.stderr)  # noqa: T201 - a command line speaks
         linux.forget(name)
 
 

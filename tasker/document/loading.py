@@ -66,6 +66,7 @@ class Template:
         *,
         folder: Folder,
         secrets: Secrets,
+        secrets_at: str = "",
         overrides: Mapping[str, str] = MappingProxyType({}),
         secret_variables: Collection[str] = (),
         of_a_run: Collection[str] = (),
@@ -73,6 +74,7 @@ class Template:
     ) -> None:
         """Read the file `name` of the conf folder. Raises `InvalidFileError` with every fault that was found.
 
+        `secrets_at` is the folder of secrets, as people know it.
         `${NAME}` means `${secret.NAME}` where NAME is one of the `secret_variables`.
         The variables named in `of_a_run` have other values in each run, and are no part of the revision.
         """
@@ -91,7 +93,13 @@ class Template:
         self._secret_names = files.secrets
         self._secret = cache(secrets)
         self._resolver = Resolver(
-            [root, *layers], files.included, self._secret, limits, secret_variables=secret_variables, of_a_run=of_a_run
+            [root, *layers],
+            files.included,
+            self._secret,
+            limits,
+            secrets_at=secrets_at,
+            secret_variables=secret_variables,
+            of_a_run=of_a_run,
         )
 
     def entries(self, variables: Variables) -> Entries | None:

@@ -39,16 +39,19 @@ class Resolver:
         secrets: Secrets,
         limits: Limits,
         *,
+        secrets_at: str = "",
         secret_variables: Collection[str] = (),
         of_a_run: Collection[str] = (),
     ) -> None:
         """Take the roots, later ones over earlier ones, and what they include.
 
-        Of variables that are secrets, `secrets` answers the values. The variables `of_a_run` have other values in
-        each run.
+        Of variables that are secrets, `secrets` answers the values, too; people know the folder as `secrets_at`.
+        The variables `of_a_run` have other values in each run.
         """
         self._account = account = Account(limits)
-        self._surroundings = Surroundings(secrets, account, secret_variables=secret_variables, of_a_run=of_a_run)
+        self._surroundings = Surroundings(
+            secrets, account, secrets_at=secrets_at, secret_variables=secret_variables, of_a_run=of_a_run
+        )
         self._evaluation = Evaluation(roots, included, self._surroundings, account)
         self._root = self._evaluation.root
         self._entries: dict[str, Entry] | None = None

@@ -47,9 +47,15 @@ class Surroundings:
     """What lies around one document."""
 
     def __init__(
-        self, secrets: Secrets, account: Account, *, secret_variables: Collection[str], of_a_run: Collection[str]
+        self,
+        secrets: Secrets,
+        account: Account,
+        *,
+        secrets_at: str,
+        secret_variables: Collection[str],
+        of_a_run: Collection[str],
     ) -> None:
-        """Ask for secrets there; of variables that are secrets, too.
+        """Ask for secrets there, in what people know as the folder `secrets_at`; of variables that are secrets, too.
 
         The variables `of_a_run` have other values in each run.
         """
@@ -58,6 +64,7 @@ class Surroundings:
         self.secrets: dict[str, str] = {}
         """The secrets that were used, with their values."""
         self._ask_secret = secrets
+        self._secrets_at = secrets_at
         self._account = account
         self._secret_variables = secret_variables
         self._of_a_run = of_a_run
@@ -105,9 +112,19 @@ class Surroundings:
         value = self._secret(name, node.span)
         if value is not None or node.optional:
             return value
-        hint = "a secret is a file in the folder that --secrets names, or a variable that --secret-env names"
-        self._account.tell("unresolved-substitution", node.span, f"there is no secret named '{name}'", hint)
+        message = f"there is no secret named '{name}'"
+        self._account.tell("unresolved-substitution", node.span, message, self._secret_hint(name))
         return Broken(node.span)
+
+    def _secret_hint(self, name: str) -> str:
+        """Where the secret would be, and how near it may be to that."""
+        if name in self._secret_variables:
+            variable = "the variable that --secret-env names is not set"
+        elif self._ask_variable(name, lambda _: None) is not None:
+            variable = f"a variable of this name is set: --secret-env {name} makes it a secret"
+        else:
+            variable = "or a variable that --secret-env names"
+        return f"a secret is a file in {self._secrets_at or 'the folder that --secrets names'}; {variable}"
 
     def _secret(self, name: str, span: Span) -> Scalar | None:
         self._account.reads.add((SECRET, name))

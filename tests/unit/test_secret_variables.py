@@ -76,6 +76,33 @@ def test_one_that_is_not_set_is_missed(tmp_path: Path, read: str, words: str) ->
     assert [fault.message for fault in loaded(tmp_path, read).faults] == [words]
 
 
+def test_one_that_is_missed_is_told_with_where_it_would_be(tmp_path: Path) -> None:
+    hints = [
+        fault.hint
+        for read in ("TOKEN", "PASS", "GONE")
+        for fault in loaded(tmp_path, f"x = ${{secret.{read}}}", PASS="").faults
+    ]
+    folder = f"a secret is a file in {tmp_path}; "
+    assert hints == [
+        f"{folder}the variable that --secret-env names is not set",
+        f"{folder}a variable of this name is set: --secret-env PASS makes it a secret",
+        f"{folder}or a variable that --secret-env names",
+    ]
+
+
+def test_a_name_that_is_mistyped_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOKEN", SECRET)
+    (tmp_path / "OF_A_FILE").write_text(SECRET)
+    parser = ArgumentParser()
+    options.add_surroundings(parser)
+    names = ["--secret-env", "TOKEN", "--secret-env", "TOKNE", "--secret-env", "OF_A_FILE"]
+    options.settings(parser.parse_args(["--secrets", str(tmp_path), *names]))
+    told = f"tasker: --secret-env TOKNE: no such variable is set, and there is no file {tmp_path}/TOKNE\n"
+    assert capsys.readouterr().err == told
+
+
 def test_it_cannot_be_where_it_would_be_shown(tmp_path: Path) -> None:
     (fault,) = loaded(tmp_path, "x = true\nname = ${TOKEN}", TOKEN=SECRET).faults
     assert SECRET not in f"{fault} {fault.hint} {fault.place}"
