@@ -216,7 +216,11 @@ class Project:
             pipeline = replace(pipeline, workspace=Keeping(keep=Keep.ALWAYS, for_=None))
         keeping, now = pipeline.workspace, self._clock.now
         with workspace(
-            occasion.workspace, run_id=occasion.run_id, pipeline=pipeline.name, kept_until=keeping.until(now())
+            occasion.workspace,
+            run_id=occasion.run_id,
+            pipeline=pipeline.name,
+            kept_until=keeping.until(now()),
+            resumes=(earlier.run_id, *earlier.resumed) if (earlier := occasion.earlier) is not None else (),
         ) as held:
             run = Runner(
                 pipeline,

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tasker import linux
+from tasker.facts import Event, Fact, Level
 from tasker.journal import Journal
 from tasker.running.process import death
 from tasker.running.stop import exit_status
 from tasker.running.supervision import STOPPING, stopped_by_signals, supervised
+from tasker.running.workspace import WorkspaceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tasker.facts import Fact
     from tasker.foreground.manner import Manner
     from tasker.foreground.place import Place
     from tasker.foreground.planned import Planned
@@ -82,4 +84,21 @@ def _run(project: Project, planned: Planned, manner: Manner, place: Place | None
             with suppress(OSError):  # the disk may be full: the run matters more than its record
                 # First: what is told has been written.
                 observers.insert(0, around.enter_context(Journal(place.journal(planned.id), whole=True)).write)
-        return exit_status(project.run(planned.loaded, observers=observers, stop=stop, code=code), stop)
+        try:
+            return exit_status(project.run(planned.loaded, observers=observers, stop=stop, code=code), stop)
+        except WorkspaceError as error:
+            if place is not None:
+                observers[0](_never_begun(planned, error))  # for the history; a person is told by what it raises
+            raise
+
+
+def _never_begun(planned: Planned, error: WorkspaceError) -> Fact:
+    return Fact(
+        event=Event.RUN_FAILED,
+        at=datetime.now(UTC),
+        level=Level.ERROR,
+        pipeline=planned.pipeline.name,
+        revision=planned.pipeline.revision,
+        run_id=planned.id,
+        details={"error": str(error)},
+    )

@@ -217,6 +217,7 @@ def earlier(database: Database, run_id: str) -> Earlier:
         run_id=run_id,
         steps={step.step: _step_run(step) for step in succeeded},
         ran_in=ran_in,
+        resumed=tuple(run.id for run in resumed[1:]),
         workspace=Path(workspace) if workspace else None,
     )
 

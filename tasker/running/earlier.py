@@ -19,5 +19,7 @@ class Earlier:
     """By id: the steps that succeeded when they ran last, and whose outputs can be used again."""
     ran_in: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """By id: the number of the run in which a step ran last, whatever came of it; the first of all has 0."""
+    resumed: tuple[str, ...] = ()
+    """The ids of the runs that it goes on with, the last one first."""
     workspace: Path | None = None
     """The folder that it worked in; `None` where it is the one that has its id."""

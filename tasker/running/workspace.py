@@ -22,7 +22,7 @@ from tasker.mounts import holds_mount, mount_table
 from tasker.task import WORKSPACE_MARKER, WORKSPACE_TEMPORARY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _PATIENCE_S = 10.0
@@ -86,15 +86,22 @@ class Workspace:
 
 @contextmanager
 def workspace(
-    path: Path, *, run_id: str, pipeline: str, kept_until: datetime | None, patience_s: float = _PATIENCE_S
+    path: Path,
+    *,
+    run_id: str,
+    pipeline: str,
+    kept_until: datetime | None,
+    resumes: Sequence[str] = (),
+    patience_s: float = _PATIENCE_S,
 ) -> Iterator[Workspace]:
     """Make the workspace of a run, or take it over where it is there; at the end it is kept unless `removed` is set.
 
-    `kept_until` counts where the run cannot say anything else any more. Raises `WorkspaceError`, also where somebody
-    still works in it after so many seconds.
+    `kept_until` counts where the run cannot say anything else any more. `resumes` are the runs that it goes on with,
+    the last one first. Raises `WorkspaceError`, also where none of these had it last, and where somebody still works in it
+    after so many seconds.
     """
     try:
-        mark, made = _held(path, patience_s)
+        mark, made = _held(path, patience_s, _Heir(run_id, resumes))
     except OSError as error:
         message = (
             f"the workspace {path} cannot be made: {error.strerror or error}; set --workspaces to a folder of yours"
@@ -162,7 +169,22 @@ def _emptied(path: Path) -> bool:
     return not any(map(os.path.lexists, entries))
 
 
-def _held(path: Path, patience_s: float) -> tuple[int, bool]:
+@dataclass(frozen=True, slots=True)
+class _Heir:
+    """Who wants a workspace."""
+
+    run_id: str
+    resumes: Sequence[str]
+
+    def check(self, told: Mapping[str, Any]) -> None:
+        """Raise `WorkspaceError` where a run has had it that was to go on as this one is: it may have changed all."""
+        had_by = told.get("run_id")
+        if self.resumes and had_by is not None and had_by not in (self.run_id, *self.resumes):
+            message = f"run {self.resumes[0]} has been resumed by run {had_by} meanwhile: resume that one"
+            raise WorkspaceError(message)
+
+
+def _held(path: Path, patience_s: float, heir: _Heir) -> tuple[int, bool]:
     """The locked mark of the workspace, and whether it is new."""
     root = path.parent
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -172,7 +194,7 @@ def _held(path: Path, patience_s: float) -> tuple[int, bool]:
     if found.st_uid not in {os.geteuid(), 0}:
         # In a shared folder for temporary files, another user may have taken the name to see what comes.
         raise PermissionError(None, "the folder belongs to another user")
-    mark = _taken(path, patience_s)
+    mark = _taken(path, patience_s, heir)
     made = mark is None
     if mark is None:
         mark = _made(path)
@@ -198,14 +220,16 @@ def _new_mark(path: Path) -> int:
     return mark
 
 
-def _taken(path: Path, patience_s: float) -> int | None:
-    """The mark of a workspace that is there, locked; `None` where none is. Raises `WorkspaceError` if it is in use."""
+def _taken(path: Path, patience_s: float, heir: _Heir) -> int | None:
+    """The mark of a workspace that is there, locked; `None` where none is. Raises `WorkspaceError` if another has it."""
     give_up = time.monotonic() + patience_s
     while (mark := _mark(path)) is not None:
         try:
-            if _locked(mark) and _is_there(mark, path):
-                return mark
+            taken = _locked(mark) and _is_there(mark, path)
             told = _told(mark)
+            heir.check(told)
+            if taken:
+                return mark
         except BaseException:
             os.close(mark)
             raise

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from support.command import run_tasker, write
+
+from tasker.task import WORKSPACE_MARKER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +71,19 @@ def test_what_has_succeeded_is_not_done_again_and_hands_on_the_same(tmp_path: Pa
     assert "which this one resumes" in reason(result, "a")
     last = again(tmp_path, TASKER_RESUME="yes")
     assert (done(last), last.events[0]["event"]) == ("abc", "resume.nothing")
+
+
+def test_of_two_who_resume_a_run_at_the_same_moment_the_second_is_refused(tmp_path: Path) -> None:
+    broken_off(tmp_path)
+    (mark,) = (tmp_path / "workspaces").glob(f"*/{WORKSPACE_MARKER}")
+    told = json.loads(mark.read_text())
+    mark.write_text(json.dumps({**told, "run_id": "another"}))
+    result = again(tmp_path, "--resume")
+    words = f"run {told['run_id']} has been resumed by run another meanwhile: resume that one"
+    assert (result.status, done(result), result.stderr) == (2, "", f"tasker: {words}\n")
+    assert run_tasker(tmp_path, "runs").events[0]["error"] == words
+    mark.write_text(json.dumps(told))
+    assert done(again(tmp_path, "--resume")) == "bc"
 
 
 def test_what_has_changed_is_done_again(tmp_path: Path) -> None:

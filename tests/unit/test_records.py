@@ -79,6 +79,7 @@ VERSION = Version(
                 run_id="q",
                 steps={"one": StepRun(step="one", task="t", status=Status.SUCCEEDED, outputs={"a": [1, {"b": None}]})},
                 ran_in={"one": 0, "two": 1},
+                resumed=("p", "o"),
                 workspace=Path("/w"),
             ),
             chosen=Chosen(from_=("two",)),

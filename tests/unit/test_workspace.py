@@ -21,7 +21,7 @@ from tasker import WORKSPACE_MARKER, WORKSPACE_TEMPORARY
 from tasker.running.workspace import Workspace, WorkspaceError, prune, workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 NOBODY = 65534
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -43,9 +43,9 @@ def place() -> Iterator[Path]:
 
 
 def worked_in(
-    path: Path, run_id: str = "r1", kept_until: datetime | None = NOON + DAY
+    path: Path, run_id: str = "r1", kept_until: datetime | None = NOON + DAY, resumes: Sequence[str] = ()
 ) -> AbstractContextManager[Workspace]:
-    return workspace(path, run_id=run_id, pipeline="p", kept_until=kept_until, patience_s=0)
+    return workspace(path, run_id=run_id, pipeline="p", kept_until=kept_until, resumes=resumes, patience_s=0)
 
 
 def kept(path: Path, kept_until: datetime | None = NOON + DAY, run_id: str = "r1") -> Path:
@@ -94,6 +94,20 @@ def test_another_run_goes_on_in_the_workspace_of_one_that_has_ended(tmp_path: Pa
         assert (held.made, held.empty) == (False, False)
         assert (path / WORKSPACE_TEMPORARY).is_dir()
         assert json.loads((path / WORKSPACE_MARKER).read_text())["run_id"] == "r2"
+
+
+def test_nobody_goes_on_in_the_workspace_of_a_run_that_another_has_resumed(tmp_path: Path) -> None:
+    path = kept(tmp_path / "r1")
+    words = "run r1 has been resumed by run r2 meanwhile: resume that one"
+    with worked_in(path, "r2", resumes=["r1"]), pytest.raises(WorkspaceError, match=words):  # noqa: SIM117
+        with worked_in(path, "r3", resumes=["r1"]):
+            pass
+    with pytest.raises(WorkspaceError, match=words), worked_in(path, "r3", resumes=["r1"]):
+        pass
+    with worked_in(path, "r2", resumes=["r1"]):
+        pass  # as a daemon starts a run again that has not come far
+    with worked_in(path, "r4", resumes=["r3", "r2", "r1"]):
+        pass  # r3 has not come so far
 
 
 def test_a_mark_that_a_step_has_removed_is_there_again_in_the_end(tmp_path: Path) -> None:
@@ -180,7 +194,11 @@ def test_no_mark_and_nothing_in_a_workspace_keeps_the_others(tmp_path: Path) -> 
         os.close(folder)
         folder = inner
     os.close(folder)
-    for name, text in (("array", "[" * 4000), ("bytes", "\udcff"), ("years", '{"kept_until": "9999-12-31T23:59-14:00"}')):
+    for name, text in (
+        ("array", "[" * 4000),
+        ("bytes", "\udcff"),
+        ("years", '{"kept_until": "9999-12-31T23:59-14:00"}'),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / WORKSPACE_MARKER).write_text(text, errors="surrogateescape")
     os.utime(tmp_path / "array" / WORKSPACE_MARKER, times=(2**55, 2**55))
