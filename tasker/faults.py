@@ -32,6 +32,7 @@ CODES = {
     "misspelt-key": "a key that is nearly a reserved one, and that nothing reads",
     "bad-value": "a reserved key has a value that it cannot take",
     "unknown-parameter": "a parameter is set that the pipeline does not declare",
+    "bad-parameter": "a parameter is set to a value of another type than it is declared with",
     "unknown-step": "a step is chosen that the pipeline does not have",
     "unknown-task": "a step names a task that is not registered",
     "duplicate-task": "two tasks have one name",

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from tasker.clock import Clock
 from tasker.discovery import Catalogue
-from tasker.document import Template
+from tasker.document import Template, given
 from tasker.document.values import Object
 from tasker.errors import InvalidFileError
-from tasker.faults import Fault, Place, Severity
+from tasker.faults import Place, Severity
 from tasker.folder import ConfFolder
 from tasker.garbage import collection_paused
-from tasker.nearest import nearest
 from tasker.pipeline import Keep, Keeping, base_name, instance_name
 from tasker.registry import registry
 from tasker.run import new_run_id
@@ -30,6 +29,7 @@ from tasker.task import WORKSPACE_TEMPORARY
 from tasker.validation import validate
 from tasker.validation.findings import MOST_FAULTS, Shared
 from tasker.validation.instances import check_entries, check_instance, check_size, of_instances
+from tasker.validation.parameters import check_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from tasker.document import Document, Entries, Folder
     from tasker.facts import Fact
+    from tasker.faults import Fault
     from tasker.pipeline import Pipeline, Schedule
     from tasker.run import Run
     from tasker.running.earlier import Earlier
@@ -321,21 +322,12 @@ class Project:
         return replace(loaded, occasion=occasion, pipeline=self._masking(pipeline), faults=tuple(faults))
 
     def _check_overrides(self, path: Path, folder: Folder, variables: Variables, overrides: Mapping[str, str]) -> None:
-        """Refuse to set what no pipeline of the file declares: raises `InvalidFileError`."""
+        """Refuse to set what no pipeline of the file declares, or has another type there: raises `InvalidFileError`."""
         template, entries = self._template(path, folder, variables, {})
         documents = [template.document(variables, key) for key in (entries.keys if entries is not None else [None])]
         params = [document.root.fields.get(PARAMS) for document in documents]
-        declared = list(dict.fromkeys(name for each in params if isinstance(each, Object) for name in each.fields))
-        faults = [
-            Fault(
-                "unknown-parameter",
-                Place(f"--set {name}", line=0),
-                f"the pipeline declares no parameter '{name}'",
-                _parameter_hint(name, declared),
-            )
-            for name in overrides
-            if name.partition(".")[0] not in declared
-        ]
+        declared = [each for each in params if isinstance(each, Object)]
+        faults = [*check_parameters({name: given(name, value) for name, value in overrides.items()}, declared)]
         if faults:
             raise InvalidFileError(faults)
 
@@ -357,8 +349,3 @@ def _local_time(slot: datetime, schedule: Schedule | None) -> datetime:
     from zoneinfo import ZoneInfo  # noqa: PLC0415 - only files with a schedule pay for it
 
     return slot.astimezone(ZoneInfo(schedule.timezone))
-
-
-def _parameter_hint(name: str, declared: list[str]) -> str:
-    near = nearest(name, declared)
-    return f"did you mean '{near}'?" if near else f"it declares: {', '.join(declared) or 'none'}"

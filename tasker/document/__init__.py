@@ -3,7 +3,8 @@
 from tasker.document.entries import Entries
 from tasker.document.files import Folder, OutsideFolderError
 from tasker.document.limits import Limits
-from tasker.document.loading import Document, Template
+from tasker.document.loading import Document, Template, given
+from tasker.document.reader import number_or_word
 from tasker.document.surroundings import RUN_VARIABLES, Peek, Secrets, Variables
 from tasker.document.values import (
     MASK,
@@ -44,5 +45,7 @@ __all__ = [
     "Unknown",
     "Value",
     "Variables",
+    "given",
+    "number_or_word",
     "plain",
 ]

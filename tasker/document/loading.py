@@ -162,6 +162,15 @@ class Template:
             raise InvalidFileError([fault]) from None
 
 
+def given(path: str, value: str) -> Value | None:
+    """What an override lays over the document, where that is known without substitutions."""
+    try:
+        root = read_override(Source(f"--set {path}", f"{path}={value}"), Limits()).root
+    except FaultError:
+        return None
+    return root if isinstance(root, Object) else None
+
+
 def _overrides(overrides: Mapping[str, str], files: Files, limits: Limits) -> list[Object | Fields]:
     """The overrides as objects to lay over the document."""
     layers = []

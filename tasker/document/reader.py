@@ -289,7 +289,7 @@ class _Reader:
         if word is None:
             text = plain[1]
             return Scalar(self._span(plain.start(1) - 1, self.at), text, text)
-        return Scalar(self._span(plain.start(2), self.at), _typed(word), word)
+        return Scalar(self._span(plain.start(2), self.at), number_or_word(word), word)
 
     def _composed(self, key: str) -> Node:
         """A value of any kind: one part, or several side by side."""
@@ -317,7 +317,7 @@ class _Reader:
         run = _RUN.match(self.text, start)
         if run is not None:
             self.at = run.end()
-            return Scalar(self._span(start, self.at), _typed(run[0]), run[0])
+            return Scalar(self._span(start, self.at), number_or_word(run[0]), run[0])
         opening = self.text[start : start + 1]
         if opening == '"':
             text, *ends = self._quoted_at(start)
@@ -491,7 +491,7 @@ def _has_name(node: Node | Blank) -> bool:
     return isinstance(node, Fields) and any(isinstance(each, Field) and each.key == "name" for each in node.entries)
 
 
-def _typed(word: str) -> str | int | float | bool | None:
+def number_or_word(word: str) -> str | int | float | bool | None:
     """What an unquoted value is: `true`, `false`, `null`, a number as JSON spells it, or the string itself."""
     if word in _WORD_VALUES:
         return _WORD_VALUES[word]
