@@ -62,11 +62,28 @@ def _imported(file: Path) -> Iterator[Path]:
     except (OSError, SyntaxError, ValueError, RecursionError):
         return
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            folder = file.parents[min(node.level, len(file.parents)) - 1]
-            parts = (node.module or "").split(".") if node.module else []
-            for each in (parts, *([*parts, alias.name] for alias in node.names)):
+        level, parts, names = _relative(node)
+        if level:
+            folder = file.parents[min(level, len(file.parents)) - 1]
+            for each in (parts, *([*parts, name] for name in names)):
                 yield from _modules(folder, each)
+
+
+def _relative(node: ast.AST) -> tuple[int, list[str], list[str]]:
+    """The dots of a relative import, the module behind them, and what is imported from that; no dots if it is none.
+
+    `import_module(".x", __package__)` is one, too.
+    """
+    match node:
+        case ast.ImportFrom(module=module, names=names, level=level):
+            return level, module.split(".") if module else [], [alias.name for alias in names]
+        case ast.Call(
+            func=ast.Attribute(attr="import_module") | ast.Name(id="import_module"),
+            args=[ast.Constant(value=str(name)), *_],
+        ):
+            module = name.lstrip(".")
+            return len(name) - len(module), module.split(".") if module else [], []
+    return 0, [], []
 
 
 def _modules(folder: Path, parts: list[str]) -> Iterator[Path]:

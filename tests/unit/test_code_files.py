@@ -49,6 +49,19 @@ def test_what_is_imported_only_when_it_runs_counts_too(tmp_path: Path) -> None:
     assert files_of_user(tmp_path, "", "from . import _late") == ["_late.py", "user.py"]
 
 
+def test_what_is_imported_by_a_name_counts_too(tmp_path: Path) -> None:
+    write(tmp_path / "_one.py", "")
+    write(tmp_path / "_lib" / "two.py", "from importlib import import_module as load\nimport importlib")
+    write(tmp_path / "_three.py", "")
+    write(tmp_path / "os.py", "")
+    within = """
+            import_module("._one", __package__), importlib.import_module("._lib.two", package=__package__)
+            import_module("os"), import_module(""), import_module("." + self.name, __package__)
+    """
+    found = files_of_user(tmp_path, "import importlib; from importlib import import_module", within.strip())
+    assert found == ["_lib/two.py", "_one.py", "user.py"]
+
+
 def test_a_task_from_no_task_folder_has_none() -> None:
     class Inline(Task):
         def run(self) -> None: ...
