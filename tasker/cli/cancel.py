@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasker.cli import options
-from tasker.cli.named import WORDS, run_named
+from tasker.cli.named import WORDS, runs_to_end
 from tasker.cli.runs import told_of
 from tasker.run import Slot
 
@@ -34,7 +34,9 @@ _HEEDED_BY_S = 2.0
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = commands.add_parser("cancel", help="end runs that are under way, or wait", description=__doc__)
-    parser.add_argument("runs", metavar="RUN", nargs="+", help=WORDS)
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", help=f"{WORDS}; of a file with for_each, for all that have not ended"
+    )
     options.add_flag(parser, "--no-wait", help="do not wait for their ends")
     options.add_history(parser)
     parser.set_defaults(command=run)
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     place = options.history(arguments)
     with History.read(place) as history:  # it begins no history
-        runs = {record.id: record for name in arguments.runs for record in [run_named(history, name)]}
+        runs = {record.id: record for name in arguments.runs for record in runs_to_end(history, name)}
     with History.join(place) as history:
         _settle(history, arguments)
         wanted = [*_to_cancel(history, [*runs.values()])]

@@ -113,8 +113,8 @@ def _words(fact: Fact) -> tuple[str, str]:
 
 
 def said(fact: Fact) -> str:
-    """The words of a fact, on one line."""
-    return _cut(_words(fact)[1])
+    """The words of a fact, and of which pipeline it is, on one line."""
+    return _cut(f"{fact.pipeline}: {_words(fact)[1]}" if fact.pipeline else _words(fact)[1])
 
 
 class _Said:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _MOST_TOLD = 5
 """Runs that are named where several ids begin alike."""
+_MOST_ENDED = 1000
+"""Runs that are ended at one go: as many as a file may have instances."""
 WORDS = "an id, how one begins, or a pipeline, for its last run"
 """What says so in a command's help."""
 
@@ -33,11 +35,23 @@ def run_named(history: History, name: str) -> RunRecord:
     return found[0]
 
 
+def runs_to_end(history: History, name: str) -> list[RunRecord]:
+    """The runs that are meant to be ended: one, or those of all instances of a file. Raises `UsageError`."""
+    try:
+        return [run_named(history, name)]
+    except UsageError:
+        from tasker.history import ACTIVE  # noqa: PLC0415 - `tasker --help` needs none of it
+
+        found = history.runs(name, statuses=ACTIVE, limit=_MOST_ENDED, instances=True)
+        if not found:
+            raise
+        return found
+
+
 def _unknown(history: History, name: str) -> str:
-    words = f"the history knows no run, and no pipeline with a run, named '{name}'"
     for instance in history.runs(name, limit=1, instances=True):
-        return f"{words}: it has one for each instance, such as '{instance.pipeline}'"
-    return f"{words}: `tasker runs` lists them"
+        return f"'{name}' is a file of several instances: name the run of one, such as '{instance.pipeline}'"
+    return f"the history knows no run, and no pipeline with a run, named '{name}': `tasker runs` lists them"
 
 
 def settle_seen(history: History, where: str | Path, arguments: argparse.Namespace) -> None:

@@ -105,6 +105,8 @@ def wished(arguments: argparse.Namespace) -> tuple[list[Path], Wish]:
     if not files:
         message = "a conf file is wanted: tasker once FILE…"
         raise UsageError(message)
+    for file in files:
+        _check(Path(file))
     chosen = Chosen(from_=tuple(getattr(arguments, "from")), only=tuple(arguments.only))
     return [Path(file) for file in files], Wish(
         overrides=options.pairs(arguments.set, "--set"),
@@ -112,6 +114,20 @@ def wished(arguments: argparse.Namespace) -> tuple[list[Path], Wish]:
         resume="" if resume == _LAST else resume,
         chosen=chosen if chosen.from_ or chosen.only else None,
     )
+
+
+def _check(file: Path) -> None:
+    """Raise `UsageError` where this is no file, but something that a person may take for one."""
+    if file.is_dir():
+        message = (
+            f"{file} is a folder: `tasker once FILE…` runs its files, and `tasker watch {file}` all as they are due"
+        )
+        raise UsageError(message)
+    if not file.exists() and (file.parent.is_file() or not file.suffix):
+        message = (
+            f"there is no file {file}; a pipeline is run by its file: tasker once FILE, with `for_each` --instance KEY"
+        )
+        raise UsageError(message)
 
 
 def _is_error(faults: Sequence[Fault]) -> bool:

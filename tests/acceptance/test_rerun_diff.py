@@ -83,7 +83,7 @@ def test_where_it_is_not_what_ran_then_that_is_said(folder: Path) -> None:
     (folder / "secrets" / "pass").unlink()
     assert command(folder, "rerun", run).status == 2
     write(folder / "state" / "x", "")
-    assert "no run, and no pipeline with a run, named 'say': it has one for each instance, such as 'say/crm'" in (
+    assert "'say' is a file of several instances: name the run of one, such as 'say/crm'" in (
         command(folder, "rerun", "say").stderr
     )
 

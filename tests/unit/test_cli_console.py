@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasker.cli.console import ConsoleLog
+from tasker.cli.console import ConsoleLog, said
 from tasker.facts import Event, Fact, Level
 from tasker.logs import Output, QueuedOutput
 
@@ -173,6 +173,12 @@ def test_whatever_it_holds_a_fact_is_one_line_of_what_is_to_be_seen(event: str, 
     (line,) = shown(fact(event, Level.ERROR, **details), level=Level.DEBUG)
     assert line.isprintable()
     assert len(line) < 20_000
+
+
+def test_words_alone_name_the_pipeline() -> None:
+    told = fact(Event.RESUME_NOTHING, reason="it has not run yet")
+    assert said(told) == "crm: there is nothing to resume: it has not run yet"
+    assert said(Fact(event=Event.HISTORY_UNAVAILABLE, at=AT, details={"error": "full"})).startswith("the history")
 
 
 def test_it_writes_to_the_outputs_of_the_log() -> None:

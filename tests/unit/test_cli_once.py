@@ -52,6 +52,14 @@ def test_a_variable_may_say_so_too(said: str, resume: str | None, monkeypatch: p
     assert (files, wish.resume, wish.instances) == ([FILE], resume, ("crm", "the hr"))
 
 
+@pytest.mark.parametrize(
+    ("word", "words"), [("tests", "is a folder: `tasker once FILE…`"), ("lineage/hr", "--instance KEY")]
+)
+def test_what_is_no_file_is_told_with_what_is_meant(word: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        wished(word)
+
+
 def test_steps_are_chosen_by_their_ids() -> None:
     _, wish = wished("a.conf", "--from", "scan", "--only", "pack", "--only", "move")
     assert wish.chosen == Chosen(from_=("scan",), only=("pack", "move"))
