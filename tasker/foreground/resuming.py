@@ -77,7 +77,12 @@ class Resumption:
         return {parameter: value for parameter, value in before.items() if MASK not in value}
 
     def _last(self, name: str) -> RunRecord | None:
-        return self._history.last_run(name, statuses=_ENDED)
+        """The last run that has ended, of which none goes on that has not."""
+        run = self._history.last_run(name, statuses=_ENDED)
+        last = self._history.last_of(run) if run is not None else None
+        if last is not None and last.status in ACTIVE:
+            raise UsageError(self._going(last))
+        return last
 
     def _broken_off(self, names: Sequence[str]) -> tuple[dict[str, RunRecord], list[str]]:
         """The last runs that did not succeed, and the pipelines that are to run: those that have not succeeded.
@@ -86,6 +91,7 @@ class Resumption:
         where all have, there is nothing to go on with.
         """
         last = {name: self._history.last_run(name) for name in names}
+        last = {name: self._history.last_of(run) if run is not None else None for name, run in last.items()}
         for run in last.values():
             if run is not None and run.status in ACTIVE:
                 raise UsageError(self._going(run))
@@ -127,11 +133,17 @@ class Resumption:
         if run.status in ACTIVE:
             message = f"--resume {start}: {self._going(run)}"
             raise UsageError(message)
-        for other in self._history.runs(run.pipeline, statuses=ACTIVE):
-            if other.slot == run.slot:
-                message = f"--resume {start}: another run goes on with {run.id} already: {self._going(other)}"
-                raise UsageError(message)
-        return run
+        last = self._history.last_of(run)
+        if last.id in {run.id, run.resumed_from}:
+            return last
+        if last.status in ACTIVE:
+            stands = self._going(last)
+        elif last.status is RunStatus.SUCCEEDED:
+            stands = f"{last.id}, the last run that goes on with it, has succeeded, and there is nothing to resume"
+        else:
+            stands = f"--resume {last.id}, which is the last run that goes on with it"
+        message = f"--resume {start}: run {run.id} has been resumed already: {stands}"
+        raise UsageError(message)
 
     def _going(self, run: RunRecord) -> str:
         """How a run stands that has not ended, and what one can do about it."""

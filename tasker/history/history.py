@@ -335,6 +335,10 @@ class History:
         """What a run that resumes this one may take over from it, and from those that it resumed itself."""
         return runs.earlier(self._database, run_id)
 
+    def last_of(self, run: RunRecord) -> RunRecord:
+        """The last one of the runs that go on with each other, of which this is one, but for those that never began."""
+        return runs.last_of(self._database, run)
+
     # Pipelines
 
     def pipelines(self) -> list[PipelineRecord]:

@@ -232,6 +232,32 @@ def _resumed(database: Database, run_id: str) -> Iterator[RunRecord]:
         run = one(database, run.resumed_from) if run.resumed_from else None
 
 
+def last_of(database: Database, run: RunRecord) -> RunRecord:
+    """The last one of the runs that go on with each other, of which this is one.
+
+    One that has ended before it began has done nothing, and what it was to resume is as it was.
+    """
+    for _ in range(_MOST_RESUMED):
+        before = one(database, run.resumed_from) if run.resumed_from and _has_not_begun(run) else None
+        run = before or run
+        active = rows.given(given := _numbered("status", ACTIVE))
+        found = database.rows(
+            f"{_SELECT} WHERE resumed_from = :id AND (started_at IS NOT NULL OR status IN ({active}))"
+            " ORDER BY claimed_at DESC, id DESC LIMIT 1",
+            id=run.id,
+            **given,
+        )
+        if found:
+            run = rows.run(found[0])
+        elif before is None:
+            break
+    return run
+
+
+def _has_not_begun(run: RunRecord) -> bool:
+    return run.started_at is None and run.ended_at is not None
+
+
 def _step_run(record: StepRunRecord) -> StepRun:
     return StepRun(
         step=record.step,

@@ -97,8 +97,8 @@ def workspace(
     """Make the workspace of a run, or take it over where it is there; at the end it is kept unless `removed` is set.
 
     `kept_until` counts where the run cannot say anything else any more. `resumes` are the runs that it goes on with,
-    the last one first. Raises `WorkspaceError`, also where none of these had it last, and where somebody still works in it
-    after so many seconds.
+    the last one first. Raises `WorkspaceError`, also where none of these had it last, and where somebody still works in
+    it after so many seconds.
     """
     try:
         mark, made = _held(path, patience_s, _Heir(run_id, resumes))
@@ -221,7 +221,10 @@ def _new_mark(path: Path) -> int:
 
 
 def _taken(path: Path, patience_s: float, heir: _Heir) -> int | None:
-    """The mark of a workspace that is there, locked; `None` where none is. Raises `WorkspaceError` if another has it."""
+    """The mark of a workspace that is there, locked; `None` where none is.
+
+    Raises `WorkspaceError` where it is another run's.
+    """
     give_up = time.monotonic() + patience_s
     while (mark := _mark(path)) is not None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.histories import NOON, claim
@@ -29,14 +29,16 @@ def history(tmp_path: Path) -> Iterator[History]:
         yield joined
 
 
-def ran(history: History, run_id: str, pipeline: str, status: RunStatus, minute: int = 0) -> None:
+def ran(history: History, run_id: str, pipeline: str, status: RunStatus, minute: int = 0, **rest: Any) -> None:
     """A command has run a pipeline, for a slot so many minutes after noon."""
     at = NOON + timedelta(minutes=minute)
     running = RunStatus.RUNNING
     history.start(
         RunRecord(
-            id=run_id, pipeline=pipeline, slot=at, revision="r", status=running, daemon="", claimed_at=at,
-            overrides={"days": "7", "password": "***"},
+            **{
+                "id": run_id, "pipeline": pipeline, "slot": at, "revision": "r", "status": running, "daemon": "",
+                "claimed_at": at, "started_at": at, "overrides": {"days": "7", "password": "***"}, **rest,
+            }
         )
     )  # fmt: skip
     if status is not running:
@@ -91,6 +93,23 @@ def test_what_cannot_be_gone_on_with_is_refused(history: History, wanted: str, w
         Resumption(history, NAMES, wanted)
 
 
+def test_of_runs_that_go_on_with_each_other_only_the_last_is_resumed(history: History) -> None:
+    ran(history, "20-a", "p/a", RunStatus.FAILED)
+    ran(history, "21-a", "p/a", RunStatus.FAILED, 1, resumed_from="20-a")
+    with pytest.raises(UsageError, match="run 20-a has been resumed already: --resume 21-a, which is the last run"):
+        Resumption(history, NAMES, "20-a")
+    ran(history, "22-a", "p/a", RunStatus.FAILED, 2, resumed_from="20-a", started_at=None)  # it was refused
+    for wanted in (LAST, "21", None):
+        assert going_on(Resumption(history, NAMES, wanted)) == {"p/a": "21-a"}
+    ran(history, "23-a", "p/a", RunStatus.SUCCEEDED, 3, resumed_from="21-a")
+    with pytest.raises(UsageError, match="23-a, the last run that goes on with it, has succeeded"):
+        Resumption(history, NAMES, "20-a")
+    ran(history, "24-a", "p/a", RunStatus.RUNNING, 4, resumed_from="23-a")
+    for wanted in ("20-a", None):
+        with pytest.raises(UsageError, match="run 24-a of p/a is still going on"):
+            Resumption(history, NAMES, wanted)
+
+
 def test_a_run_that_a_daemon_is_to_go_on_with_is_left_to_it(tmp_path: Path) -> None:
     with daemons(tmp_path, "daemon") as history:
         stopped(history)
@@ -110,7 +129,7 @@ def test_what_waits_for_a_daemon_that_is_gone_may_be_cancelled_and_gone_on_with(
             Resumption(history, NAMES, wanted)
     history.cancel("21-a", "ann", NOON)
     found = Resumption(history, NAMES, LAST)
-    assert going_on(found) == {"p/a": "21-a"}
+    assert going_on(found) == {"p/a": "20-a"}
     assert found.earlier("p/a") is not None
 
 
