@@ -43,6 +43,8 @@ class Verdict:
 
     name: str
     place: Place
+    pipelines: int
+    """How many there are."""
 
 
 class Verdicts:
@@ -72,11 +74,11 @@ class Verdicts:
         kept = self._kept.get(str(file))
         if kept is None or not self._holds(file, kept):
             return None
-        return Verdict(kept["name"], Place(*kept["place"]))
+        return Verdict(kept["name"], Place(*kept["place"]), kept["pipelines"])
 
     def add(self, file: LoadedFile) -> Verdict:
         """The verdict on a file that was found valid; it is kept unless secrets had a part in the file."""
-        verdict = Verdict(file.name, file.named_at)
+        verdict = Verdict(file.name, file.named_at, len(file.loaded))
         document = file.loaded[0].document
         assert document is not None  # noqa: S101 - it was found valid
         if all(path[0] != "secret" for path in document.reads):
@@ -84,6 +86,7 @@ class Verdicts:
             self._kept[str(file.path)] = {
                 "name": verdict.name,
                 "place": astuple(verdict.place),
+                "pipelines": verdict.pipelines,
                 "files": {name: [os.path.realpath(name), digest] for name, digest in document.files},
                 "shadows": shadows(name for name, _ in document.files[1:]),
                 "variables": self._read(file.loaded),

@@ -39,7 +39,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Report the faults; 2 where one of them is an error."""
     files = named_files(arguments.paths)
-    faults = _faults(files, arguments)
+    faults, pipelines = _faults(files, arguments)
     if faults or arguments.format == "sarif":
         from tasker.reports import report  # noqa: PLC0415 - only faults need it, and SARIF, which tells of none, too
 
@@ -48,19 +48,24 @@ def run(arguments: argparse.Namespace) -> int:
     errors = [fault for fault in faults if fault.severity is Severity.ERROR]
     if arguments.format == "text":
         found = f"{_count(len(errors), 'fault')} in" if errors else "no fault in"
-        print(f"tasker: {found} {_count(len(files), 'file')}", file=sys.stderr)  # noqa: T201 - a command line speaks
+        several = f", {pipelines} pipelines" if pipelines > len(files) and not errors else ""
+        print(f"tasker: {found} {_count(len(files), 'file')}{several}", file=sys.stderr)  # noqa: T201 - a command line speaks
     return 2 if errors else 0
 
 
-def _faults(files: list[Path], arguments: argparse.Namespace) -> list[Fault]:
-    """The faults of all files, each once: what stands in an include is found with each file that includes it."""
+def _faults(files: list[Path], arguments: argparse.Namespace) -> tuple[list[Fault], int]:
+    """The faults of all files, and how many pipelines the valid ones make.
+
+    Each fault is told once: what stands in an include is found with each file that includes it.
+    """
     settings = options.settings(arguments)
     overrides = options.pairs(arguments.set, "--set")
     verdicts = Verdicts(_cache(arguments), settings, overrides, datetime.now(UTC))
     known = {file: verdict for file in files if (verdict := verdicts.get(file))}
     faults = [] if files and len(known) == len(files) else _validated(files, known, settings, overrides, verdicts)
     named = [(known[file].name, known[file].place) for file in files if file in known]
-    return list(dict.fromkeys([*faults, *duplicates(named)]))
+    pipelines = sum(verdict.pipelines for verdict in known.values())
+    return list(dict.fromkeys([*faults, *duplicates(named)])), pipelines
 
 
 def _validated(

@@ -168,6 +168,7 @@ def test_a_file_with_instances_is_known_to_be_valid_as_a_whole(tmp_path: Path) -
     )
     assert folder.validate() == (0, True, "")
     assert folder.validate() == (0, False, "")
+    assert folder.run().stderr.endswith("tasker: no fault in 1 file, 2 pipelines\n")
     status, _, found = folder.validate(TIMES="often")
     assert status == 2
     assert "bad-argument" in found
