@@ -112,9 +112,10 @@ def _tell(coming: Iterable[dict[str, Any]]) -> None:
         for slot in coming:
             print(json.dumps(slot, ensure_ascii=False))  # noqa: T201 - the answer of the command
         return
-    from tasker.cli.tables import print_slots  # noqa: PLC0415 - nothing of it is needed in a pipe
+    if rows := [_row(slot) for slot in coming]:
+        from tasker.cli.tables import print_slots  # noqa: PLC0415 - nothing of it is needed in a pipe
 
-    print_slots([_row(slot) for slot in coming])
+        print_slots(rows)
 
 
 def _row(slot: dict[str, Any]) -> dict[str, Any]:

@@ -85,3 +85,10 @@ def test_people_see_a_table(folder: Path) -> None:
     assert re.split(" {2,}", heads) == ["local time", "time zone", "UTC", "pipeline"]
     assert re.search(r"20\d\d-\d\d-\d\d 02:15 +Australia/Sydney +\w{3} 1[56]:15 +nightly +up to 30s later", first)
     assert shown.status == 0
+
+
+def test_people_see_no_table_where_nothing_is_due(folder: Path) -> None:
+    conf(folder, "bad", 'schedule = "61 * * * *"')
+    shown = on_terminal("next", cwd=folder)
+    assert shown.status == 2
+    assert shown.screen[0].startswith("conf.d/bad.conf:1:13: bad-cron")
