@@ -37,7 +37,7 @@ _HEAD = "# Written by `tasker export cronjobs`: edit the schedules in the files,
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = commands.add_parser("export", help="the schedules, for others to keep", description=__doc__)
-    kinds = parser.add_subparsers(title="what to export", metavar="KIND", required=True)
+    kinds = parser.add_subparsers(title="what to export", metavar="{cronjobs}", required=True)
     jobs = kinds.add_parser("cronjobs", help="CronJobs of Kubernetes", description=__doc__)
     jobs.add_argument("paths", metavar="FILE or DIR", nargs="*", default=["conf.d"], help="default: conf.d")
     words = "manifests, or values of the chart; default: manifests"

@@ -26,7 +26,7 @@ _TAKEN_CLASSES = {"Path", "Task", "TypedDict"}
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = commands.add_parser("new", help="a working file to start from, with its test", description=__doc__)
-    kinds = parser.add_subparsers(title="what to write", metavar="KIND", required=True)
+    kinds = parser.add_subparsers(title="what to write", metavar="{task,pipeline}", required=True)
     task = kinds.add_parser("task", help="a task, and its test")
     task.add_argument("name", metavar="NAME", help="its name in conf files, and the name of its file")
     first = os.environ.get("TASKER_TASKS", "").split(os.pathsep)[0]

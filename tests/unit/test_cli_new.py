@@ -45,3 +45,10 @@ def test_a_name_that_cannot_be_is_refused_with_what_mends_it(
     assert shown.out == ""
     assert mend in shown.err
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("command", "kinds"), [("new", "{task,pipeline}"), ("export", "{cronjobs}")])
+def test_who_names_no_kind_is_told_the_kinds(command: str, kinds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command])
+    assert f"required: {kinds}" in capsys.readouterr().err
