@@ -82,10 +82,15 @@ class LoadedFile:
     faults: tuple[Fault, ...] = ()
     """What is wrong with any of them, each fault once."""
 
-    def only(self, instance: str) -> LoadedFile:
-        """The file with that one instance alone; a fault where a valid file has none of this key."""
+    def key(self, asked: str) -> str:
+        """The key of an instance that is asked for by its key, or by the whole name of its pipeline."""
+        return asked.removeprefix(f"{self.name}/")
+
+    def only(self, asked: str) -> LoadedFile:
+        """The file with that one instance alone; a fault where a valid file has none of this key, or of this name."""
         if not self.is_valid:
             return self
+        instance = self.key(asked)
         keys = [each.instance for each in self.loaded if each.instance is not None]
         try:
             check_instance(instance, keys or None, Place(str(self.path), line=0))

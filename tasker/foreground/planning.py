@@ -12,7 +12,7 @@ from tasker.faults import Fault, Place, Severity
 from tasker.folder import ConfFolder
 from tasker.foreground.planned import Planned
 from tasker.launching.snapshot import RecordingFolder, SnapshotFolder
-from tasker.nearest import nearest
+from tasker.validation.findings import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -153,7 +153,8 @@ def _read(project: Project, path: Path, wish: Wish) -> Read:
     folder = RecordingFolder(ConfFolder(root))
     file = project.load_file(path, wish.overrides, folder=folder)
     snapshot = None if _is_faulty(file) else folder.snapshot(str(path), str(root))
-    chosen = [loaded for loaded in file.loaded if not wish.instances or loaded.instance in (None, *wish.instances)]
+    keys = [file.key(asked) for asked in wish.instances]
+    chosen = [loaded for loaded in file.loaded if not keys or loaded.instance in (None, *keys)]
     return Read(file, snapshot, tuple(chosen))
 
 
@@ -165,19 +166,16 @@ def _unknown_instances(files: Sequence[Read], wish: Wish) -> Iterator[Fault]:
     """A fault for each instance that no file has, unless one has faults that may be why."""
     if any(_is_faulty(each.file) for each in files):
         return
-    known = [loaded.instance for each in files for loaded in each.file.loaded if loaded.instance is not None]
-    for key in wish.instances:
-        if key not in known:
-            near = nearest(key, known)
-            there_are = f"there are: {', '.join(known[:_MOST_NAMED])}" if known else "no file has for_each"
-            hint = f"did you mean '{near}'?" if near else there_are
-            yield Fault("unknown-instance", Place(f"--instance {key}", line=0), f"no instance is named '{key}'", hint)
+    known = [
+        (each.file, loaded.instance) for each in files for loaded in each.file.loaded if loaded.instance is not None
+    ]
+    for asked in wish.instances:
+        if not any(file.key(asked) == key for file, key in known):
+            hint = suggestion(asked, dict.fromkeys(key for _, key in known)) or "no file has for_each"
+            message = f"no instance is named '{asked}'"
+            yield Fault("unknown-instance", Place(f"--instance {asked}", line=0), message, hint)
 
 
 def _planned(loaded: Loaded, snapshot: Snapshot, wish: Wish, at: datetime) -> Planned:
     occasion = replace(loaded.occasion, snapshot=snapshot.id, chosen=wish.chosen)
     return Planned(loaded=replace(loaded, occasion=occasion), snapshot=snapshot, at=at, overrides=wish.overrides)
-
-
-_MOST_NAMED = 20
-"""Instances that are named at most, where none is like the one that was wanted."""

@@ -61,7 +61,7 @@ def check_instance(instance: str | None, keys: Collection[str] | None, asked: Pl
     elif instance is None:
         message, hint = "the file makes several pipelines, and it is not said which", suggestion("", keys)
     elif instance not in keys:
-        message, hint = f"'for_each' has no entry '{instance}'", suggestion(instance, keys)
+        message, hint = f"no instance is named '{instance}'", suggestion(instance, keys)
     else:
         return
     raise InvalidFileError([Fault("unknown-instance", asked, message, hint)])

@@ -100,7 +100,7 @@ def test_people_see_in_a_table_what_became_of_each(tmp_path: Path) -> None:
 
 def test_those_that_are_named_run_alone(tmp_path: Path) -> None:
     result = run_tasker(
-        *(tmp_path, "once", "pipe.conf", "--instance", "hr"),
+        *(tmp_path, "once", "pipe.conf", "--instance", "pipe/hr"),
         tasks=TASKS,
         conf="for_each = [crm, hr]\n    tasks = [{ name = work }]",
     )

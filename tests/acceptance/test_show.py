@@ -102,7 +102,7 @@ def test_of_a_file_with_instances_each_is_shown_or_the_one_named(folder: Path) -
         assert [(each["name"], each["tasks"][0]["args"]["command"]) for each in shown] == [(n, n) for n in names]
     ended = tasker("show", "all.conf", "--instance", "bb", cwd=folder)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "all.conf: unknown-instance: 'for_each' has no entry 'bb'\n      | did you mean 'b'?\n"
+    assert ended.stderr == "all.conf: unknown-instance: no instance is named 'bb'\n      | did you mean 'b'?\n"
 
 
 def test_an_invalid_file_is_told_on_standard_error(folder: Path) -> None:

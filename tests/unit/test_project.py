@@ -127,12 +127,17 @@ def test_a_parameter_is_set_in_all_instances_if_one_declares_it(tmp_path: Path) 
     assert [fault.code for fault in load_all(tmp_path, text, dayz="7").faults] == ["unknown-parameter"]
 
 
-@pytest.mark.parametrize(("instance", "told"), [(None, "the file makes several"), ("c", "'for_each' has no entry 'c'")])
+@pytest.mark.parametrize(("instance", "told"), [(None, "the file makes several"), ("c", "no instance is named 'c'")])
 def test_an_instance_that_is_not_there_is_told(instance: str | None, told: str, tmp_path: Path) -> None:
     (tmp_path / "all.conf").write_text(ALL)
     (fault,) = Project(Settings(environment={})).load(tmp_path / "all.conf", instance=instance).faults
     assert (fault.code, fault.place.line) == ("unknown-instance", 0)
     assert fault.message.startswith(told)
+
+
+@pytest.mark.parametrize("asked", ["b", "crm/b"])
+def test_an_instance_is_asked_for_by_its_key_or_its_whole_name(asked: str, tmp_path: Path) -> None:
+    assert [loaded.instance for loaded in load_all(tmp_path, ALL).only(asked).loaded] == ["b"]
 
 
 def test_a_file_without_instances_has_none(tmp_path: Path) -> None:
