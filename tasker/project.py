@@ -238,7 +238,8 @@ class Project:
                 grace_s=self.settings.grace_s,
                 code=code,
             ).run()
-            held.removed = not keeping.keeps(bad=run.status.is_bad)
+            # What was done of chosen steps may not be all that is to be done in another run's workspace.
+            held.removed = not keeping.keeps(bad=run.status.is_bad) and (held.made or occasion.chosen is None)
             held.kept_until = keeping.until(now())
         return run
 

@@ -37,6 +37,7 @@ _TOLD = (
     "resumption",
     "foreground",
     "overrides",
+    "chosen",
     "commit",
     "workspace",
     "cancel_at",

@@ -295,6 +295,7 @@ class Recording(threading.Thread):
             resumption=planned.resumption,
             workspace=str(occasion.workspace),
             git_commit=run.commit,
+            chosen=str(occasion.chosen) if occasion.chosen is not None else None,
             overrides=Masker(planned.pipeline.secrets).mask(dict(planned.overrides)),
         )
         if pid:

@@ -85,33 +85,29 @@ class Resumption:
         return last
 
     def _broken_off(self, names: Sequence[str]) -> tuple[dict[str, RunRecord], list[str]]:
-        """The last runs that did not succeed, and the pipelines that are to run: those that have not succeeded.
+        """The last runs that have not done all, and the pipelines that are to run: those, and what has never run.
 
-        What runs together has one slot. Of several, those stay as they are that have succeeded for it, or by a daemon;
-        where all have, there is nothing to go on with.
+        What runs together has one slot. A command keeps each of its runs before it begins, so what it has not reached
+        broke off as well, and what it was not for stays as it is. Where all have succeeded, nothing is to be gone on
+        with.
         """
         last = {name: self._history.last_run(name) for name in names}
         last = {name: self._history.last_of(run) if run is not None else None for name, run in last.items()}
         for run in last.values():
             if run is not None and run.status in ACTIVE:
                 raise UsageError(self._going(run))
-        slot = max((run.slot for run in last.values() if run is not None), default=None)
-        done = {
-            name: run
-            for name, run in last.items()
-            if run is not None and run.status is RunStatus.SUCCEEDED and (run.slot == slot or not run.foreground)
+        broken_off = {
+            name: run for name, run in last.items() if run is not None and not self._history.has_done_all(run)
         }
-        if len(done) == len(names) or slot is None:
+        if not broken_off:
             for name, run in last.items():
                 self._tell(name, f"{_why(run)}: it runs from the start")
             return {}, list(names)
-        self.slot = slot
-        for name, run in done.items():
-            self._tell(name, f"{_why(run)}: it is left as it is")
-        going_on = {
-            name: run for name, run in last.items() if run is not None and run.status is not RunStatus.SUCCEEDED
-        }
-        return going_on, [name for name in names if name not in done]
+        self.slot = max(run.slot for run in broken_off.values())
+        for name, run in last.items():
+            if run is not None and name not in broken_off:
+                self._tell(name, f"{_why(run)}: it is left as it is")
+        return broken_off, [name for name in names if name in broken_off or last[name] is None]
 
     def _tell(self, name: str, reason: str) -> None:
         details = {"reason": reason}
@@ -138,7 +134,7 @@ class Resumption:
             return last
         if last.status in ACTIVE:
             stands = self._going(last)
-        elif last.status is RunStatus.SUCCEEDED:
+        elif self._history.has_done_all(last):
             stands = f"{last.id}, the last run that goes on with it, has succeeded, and there is nothing to resume"
         else:
             stands = f"--resume {last.id}, which is the last run that goes on with it"

@@ -339,6 +339,10 @@ class History:
         """The last one of the runs that go on with each other, of which this is one, but for those that never began."""
         return runs.last_of(self._database, run)
 
+    def has_done_all(self, run: RunRecord) -> bool:
+        """Whether a run has succeeded, and with it, where only some steps were chosen, the last one that was of all."""
+        return runs.has_done_all(self._database, run)
+
     # Pipelines
 
     def pipelines(self) -> list[PipelineRecord]:

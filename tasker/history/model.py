@@ -124,6 +124,8 @@ class RunRecord:
     """Of the configuration that is kept of it."""
     overrides: Mapping[str, str] = field(default_factory=dict)
     """What `--set` gave."""
+    chosen: str | None = None
+    """Which steps a person has chosen for it, in the words of the command; `None` where these were all."""
     cancel_at: datetime | None = None
     """When somebody wanted it cancelled."""
     cancel_by: str | None = None

@@ -62,6 +62,9 @@ def _started(fact: Fact, me: DaemonRecord) -> RunRecord:
         host=me.host,
         claimed_at=fact.at,
         foreground=me.foreground,
+        # Of a command that was killed at once its journal alone may tell; what a daemon resumes it has written before.
+        resumed_from=fact.details.get("resumed_from") if me.foreground else None,
+        chosen=fact.details.get("chosen"),
         workspace=fact.details.get("workspace"),
     )
 

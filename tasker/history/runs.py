@@ -254,6 +254,12 @@ def last_of(database: Database, run: RunRecord) -> RunRecord:
     return run
 
 
+def has_done_all(database: Database, run: RunRecord) -> bool:
+    """Whether a run has succeeded, and of those with it that it goes on with the last one that was of all steps."""
+    of_all = (each for each in _resumed(database, run.id) if each.chosen is None)
+    return all(each is not None and each.status is RunStatus.SUCCEEDED for each in (run, next(of_all, None)))
+
+
 def _has_not_begun(run: RunRecord) -> bool:
     return run.started_at is None and run.ended_at is not None
 
@@ -275,7 +281,7 @@ def _step_run(record: StepRunRecord) -> StepRun:
 
 def put(database: Database, run: RunRecord) -> None:
     """Write a run that a command in the foreground has begun; of one that is known, what only the command knows."""
-    own = ("pid", "pid_started", "resumed_from", *_CARRIED_OUT)
+    own = ("pid", "pid_started", "resumed_from", "chosen", *_CARRIED_OUT)
     changed = ", ".join(f"{name} = COALESCE(runs.{name}, excluded.{name})" for name in own)
     database.change(
         f"{_INSERT} ON CONFLICT (id) DO UPDATE SET {changed}, resumption = excluded.resumption", **_columns(run)

@@ -29,7 +29,7 @@ _TABLES: dict[str, Callable[[Row], object] | None] = {
 }
 """The tables, each with what makes sure that a row is one."""
 _LACKING: dict[str, Row] = {
-    "runs": dict.fromkeys(("workspace", "git_commit", "config_id", "overrides", "cancel_at", "cancel_by"))
+    "runs": dict.fromkeys(("workspace", "git_commit", "config_id", "overrides", "chosen", "cancel_at", "cancel_by"))
     | {"foreground": 0},
     "step_runs": {"fingerprint": ""},
 }

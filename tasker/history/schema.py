@@ -95,6 +95,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE runs ADD COLUMN git_commit {text}",
         "ALTER TABLE runs ADD COLUMN config_id {text}",
         "ALTER TABLE runs ADD COLUMN overrides {text}",
+        "ALTER TABLE runs ADD COLUMN chosen {text}",
         "ALTER TABLE runs ADD COLUMN cancel_at {text}",
         "ALTER TABLE runs ADD COLUMN cancel_by {text}",
         "ALTER TABLE step_runs ADD COLUMN fingerprint {text} NOT NULL DEFAULT ''",

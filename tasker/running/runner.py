@@ -482,7 +482,8 @@ class Runner:
     def _announce_start(self) -> None:
         occasion = self._occasion
         resumed_from = occasion.earlier.run_id if occasion.earlier else None
-        told = {"resumed_from": resumed_from, "late_s": occasion.late_s, "snapshot": occasion.snapshot}
+        chosen = str(occasion.chosen) if occasion.chosen else None
+        told = {"resumed_from": resumed_from, "chosen": chosen, "late_s": occasion.late_s, "snapshot": occasion.snapshot}
         self._announce(
             Event.RUN_STARTED,
             file=self._pipeline.file,

@@ -105,6 +105,16 @@ def test_steps_that_are_chosen_run_alone_on_what_others_have_handed_on(tmp_path:
     assert reason(only, "b") == "left out by --only c --only a"
 
 
+def test_chosen_steps_leave_what_broke_off_to_be_gone_on_with(tmp_path: Path) -> None:
+    broken_off(tmp_path)
+    assert run_tasker(tmp_path, "once", "pipe.conf", "--only", "a").status == 0
+    assert len([*(tmp_path / "workspaces").iterdir()]) == 1
+    result = again(tmp_path, "--resume")
+    assert (result.status, done(result)) == (0, "bc")
+    assert run_tasker(tmp_path, "runs").events[1]["chosen"] == "--only a"
+    assert [*(tmp_path / "workspaces").iterdir()] == []
+
+
 def test_what_cannot_be_chosen_is_a_fault_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     result = run_tasker(tmp_path, "once", "pipe.conf", "--only", "c", "--from", "d", tasks=TASKS, conf=CHAIN)

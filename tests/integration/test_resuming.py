@@ -50,15 +50,32 @@ def going_on(found: Resumption) -> dict[str, str]:
     return {name: run.id for name, run in found.going_on.items()}
 
 
-def test_what_broke_off_goes_on_and_what_was_not_reached_starts_for_the_same_slot(history: History) -> None:
-    for name in NAMES:
-        ran(history, f"19-{name[-1]}", name, RunStatus.SUCCEEDED)
+def test_what_broke_off_goes_on_and_what_has_never_run_starts_for_the_same_slot(history: History) -> None:
     ran(history, "20-a", "p/a", RunStatus.SUCCEEDED, 1)
     ran(history, "20-b", "p/b", RunStatus.INTERRUPTED, 1)
     found = Resumption(history, NAMES, LAST)
     assert (going_on(found), found.names) == ({"p/b": "20-b"}, ["p/b", "p/c"])
     assert found.slot == NOON + timedelta(minutes=1)
     assert [fact.pipeline for fact in found.told] == ["p/a"]
+
+
+def test_instances_that_the_last_command_was_not_for_stay_as_they_are(history: History) -> None:
+    for name in NAMES:
+        ran(history, f"20-{name[-1]}", name, RunStatus.SUCCEEDED)
+    ran(history, "21-c", "p/c", RunStatus.FAILED, 1)  # --instance c
+    found = Resumption(history, NAMES, LAST)
+    assert (going_on(found), found.names) == ({"p/c": "21-c"}, ["p/c"])
+
+
+def test_chosen_steps_alone_are_not_all_that_is_to_be_done(history: History) -> None:
+    ran(history, "20-a", "p/a", RunStatus.FAILED)
+    ran(history, "21-a", "p/a", RunStatus.SUCCEEDED, 1, resumed_from="20-a", chosen="--only c")
+    ran(history, "20-b", "p/b", RunStatus.SUCCEEDED)
+    ran(history, "21-b", "p/b", RunStatus.SUCCEEDED, 1, resumed_from="20-b", chosen="--only c")
+    ran(history, "21-c", "p/c", RunStatus.SUCCEEDED, 1, chosen="--only c")
+    assert going_on(Resumption(history, NAMES, LAST)) == {"p/a": "21-a", "p/c": "21-c"}
+    with pytest.raises(UsageError, match="--resume 21-a, which is the last run"):
+        Resumption(history, NAMES, "20-a")
 
 
 def test_where_all_have_succeeded_all_run_from_the_start(history: History) -> None:
