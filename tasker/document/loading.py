@@ -12,7 +12,7 @@ from tasker.document.files import Files, Folder
 from tasker.document.limits import Limits
 from tasker.document.reader import FaultError, read_override
 from tasker.document.resolution import Resolver
-from tasker.document.values import Object, Source
+from tasker.document.values import Object, Source, Typed
 from tasker.errors import InvalidFileError
 from tasker.faults import Fault, Place
 from tasker.garbage import collection_paused
@@ -177,7 +177,7 @@ def _overrides(overrides: Mapping[str, str], files: Files, limits: Limits) -> li
     for path, value in overrides.items():
         text = f"{path}={value}"
         try:
-            reading = read_override(Source(f"--set {text}", text), limits)
+            reading = read_override(Typed(f"--set {text.removeprefix('params.')}", text), limits)
         except FaultError as error:
             files.faults.append(error.fault)
             continue

@@ -46,6 +46,14 @@ class Source:
         return Place(self.name, line, start - begin + 1, length, text[:EXCERPT_LIMIT])
 
 
+class Typed(Source):
+    """What somebody typed on a command line, where there are no lines and columns to tell."""
+
+    def place(self, start: int, end: int) -> Place:  # noqa: ARG002 - whatever of it is meant, it is one word
+        """The whole, by its name."""
+        return Place(self.name, line=0)
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """The characters of a source that a value or a key was written with."""

@@ -153,7 +153,7 @@ class TestWhatIsSetFromOutside:
         step = "tasks = [{ name = prune, args { path = x, older_than = ${params.age} } }]\n"
         (tmp_path / "a.conf").write_text("params { age = 3 days }\n" + step)
         assert faults("a.conf", cwd=tmp_path) == []
-        assert faults("a.conf", "--set", "age=old", cwd=tmp_path) == ["--set params.age=old:1:12 bad-argument"]
+        assert faults("a.conf", "--set", "age=old", cwd=tmp_path) == ["--set age=old:0:1 bad-argument"]
 
     def test_a_variable(self, tmp_path: Path) -> None:
         (tmp_path / "a.conf").write_text("timeout = ${LIMIT}\n" + STEP)

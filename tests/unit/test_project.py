@@ -9,6 +9,7 @@ import pytest
 
 from tasker.launching.snapshot import Snapshot, SnapshotFolder
 from tasker.project import LoadedFile, Project
+from tasker.running.earlier import Earlier
 from tasker.settings import Settings
 
 SLOT = datetime(2026, 11, 22, 2, 15, tzinfo=UTC)
@@ -127,12 +128,31 @@ def test_a_parameter_is_set_in_all_instances_if_one_declares_it(tmp_path: Path) 
     assert [fault.code for fault in load_all(tmp_path, text, dayz="7").faults] == ["unknown-parameter"]
 
 
+def test_a_run_goes_on_in_a_workspace_of_its_own_where_that_of_before_is_none_any_more(tmp_path: Path) -> None:
+    project, slot = Project(Settings(environment={}, workspaces=tmp_path)), datetime.now(UTC)
+
+    def going_on(before: Path | None) -> str:
+        return project.occasion("r2", slot, earlier=Earlier(run_id="r1", workspace=before)).workspace.name
+
+    assert [going_on(None), going_on(tmp_path / "r0")] == ["r1", "r0"]
+    for name in ("r0", "r1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    assert [going_on(None), going_on(tmp_path / "r0")] == ["r2", "r2"]
+
+
 @pytest.mark.parametrize(("instance", "told"), [(None, "the file makes several"), ("c", "no instance is named 'c'")])
 def test_an_instance_that_is_not_there_is_told(instance: str | None, told: str, tmp_path: Path) -> None:
     (tmp_path / "all.conf").write_text(ALL)
     (fault,) = Project(Settings(environment={})).load(tmp_path / "all.conf", instance=instance).faults
     assert (fault.code, fault.place.line) == ("unknown-instance", 0)
     assert fault.message.startswith(told)
+
+
+def test_what_is_wrong_with_a_parameter_is_told_of_what_was_typed(tmp_path: Path) -> None:
+    text = "params { wait = 1h }\ntimeout = ${params.wait}\ntasks = [{ name = shell_script, args { command = x } }]"
+    (fault,) = load_all(tmp_path, text, wait="long").faults
+    assert (fault.code, str(fault.place)) == ("bad-value", "--set wait=long")
 
 
 @pytest.mark.parametrize("asked", ["b", "crm/b"])
