@@ -12,6 +12,8 @@ from contextlib import suppress
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
+_EXITING = 0x4
+"""PF_EXITING, among the flags of a process."""
 _OOM_SCORE_OF_A_STEP = b"500"
 """Between the daemon's nought and the 1000 that asks to be killed first: out of memory, a step goes before tasker."""
 
@@ -78,6 +80,15 @@ def started(pid: int) -> int | None:
         # The name before the numbers is in brackets, and may have some of its own.
         return int(file.read().rpartition(b")")[2].split()[19])
     return None
+
+
+def has_parent(pid: int) -> bool:
+    """Whether a process is this one's parent, and not about to end: its threads end one by one, and signal before."""
+    if os.getppid() != pid:
+        return False
+    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - as above
+        return not int(file.read().rpartition(b")")[2].split()[6]) & _EXITING
+    return True
 
 
 def send(pid: int, signum: int) -> None:

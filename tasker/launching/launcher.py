@@ -48,7 +48,7 @@ from tasker.registry import registry
 from tasker.run import longest_stop_s
 from tasker.running.channel import Receiver, Sender
 from tasker.running.process import Leftovers, signals_blocked
-from tasker.running.stop import LONGEST_REASON
+from tasker.running.stop import LONGEST_REASON, PARENT_DIED
 from tasker.running.supervision import begun, stopped_by_signals
 from tasker.signature import BrokenSignatureError, signature
 
@@ -64,7 +64,6 @@ _LAST_GRACE_S = 1.5
 """Seconds beyond what a run has to end, hooks included, after which it is asked to end at once."""
 _LAST_CALL_S = 5.0
 """Seconds after it is asked to stop at once that a run is killed: a step can keep its run from answering for ever."""
-_DAEMON_GONE = "the daemon is gone"
 _FORK_AGAIN_S = 1.0
 """Seconds to wait where the machine has no more processes to give."""
 _LONGEST_WAIT_S = 3600.0
@@ -251,7 +250,7 @@ class Launcher:
             self._act(unpacked(data))
         if self._down.ended:
             self._selector.unregister(self._down)
-            self._end(_DAEMON_GONE)
+            self._end(PARENT_DIED)
 
     def _act(self, message: object) -> None:
         match message:
@@ -273,7 +272,7 @@ class Launcher:
         assert self._stop is not None  # noqa: S101 - it is what has been heard
         self._stop.hear()
         signum = signal.Signals(self._stop.signals[-1])
-        self._end(f"its launcher was ended by {signum.name}" if os.getppid() == self._daemon else _DAEMON_GONE)
+        self._end(f"its launcher was ended by {signum.name}" if linux.has_parent(self._daemon) else PARENT_DIED)
 
     def _end(self, reason: str) -> None:
         """Stop every run in order, and end when they have."""

@@ -7,6 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from tasker import linux
 from tasker.run import Status
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 LONGEST_REASON = 4096
 """Bytes of the reason for which a run is stopped: what a pipe takes at one go."""
-_PARENT_DIED = "the program that it ran under has died"
+PARENT_DIED = "the program that it ran under has died"
+"""The reason, where there is nobody left to give one."""
 _ECHO_S = 0.5
 """Seconds in which a signal that comes again is the same request."""
 
@@ -70,7 +72,7 @@ class StopRequest:
             given = os.read(self._reasons, LONGEST_REASON).decode(errors="replace")
         except BlockingIOError:
             given = ""
-        return given or (_PARENT_DIED if os.getppid() != self._parent else "")
+        return given or ("" if linux.has_parent(self._parent) else PARENT_DIED)
 
     def fileno(self) -> int:
         """The descriptor that is readable while a request has not been heard."""

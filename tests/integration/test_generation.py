@@ -599,7 +599,7 @@ def test_when_the_daemon_is_killed_runs_stop_in_order_and_no_process_stays(folde
     daemon.stdout.close()
     assert gone(mark)
     assert [each.details["error"] for each in read(folder / "journal") if each.event == Event.RUN_INTERRUPTED] == [
-        "interrupted: the daemon is gone"
+        "interrupted: the program that it ran under has died"
     ]
     assert (folder / "left").exists()
     assert (folder / "workspaces" / "run-1").exists()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import closing
 
+from tasker import linux
 from tasker.running.stop import StopRequest
 
 
@@ -37,3 +39,8 @@ def test_without_a_reason_the_signal_is_told() -> None:
     with closing(StopRequest()) as stop:
         stop.request(signal.SIGTERM)
         assert stop.hear() == "interrupted by SIGTERM"
+
+
+def test_whether_the_parent_is_there_is_known() -> None:
+    assert linux.has_parent(os.getppid())
+    assert not linux.has_parent(os.getpid())
