@@ -16,6 +16,7 @@ from tasker.run import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from tasker.pipeline import Pipeline, Step
@@ -30,17 +31,20 @@ _OF_THE_WORKSPACE = ("${WORKSPACE}", "TASKER_WORKSPACE")
 """What arguments that name the workspace have in them, whatever its path is."""
 
 
-def fingerprint(step: Step, code: str, known: Known, mask: Callable[[str], str]) -> str:
+def fingerprint(step: Step, code: str, known: Known, mask: Callable[[str], str], slot: datetime) -> str:
     """A digest of what the step's outcome depends on; empty where that is not known.
 
     `code` is a digest of its task's code. Of secrets, only that there are some counts; of what tells one run from
-    another, such as its id, nothing.
+    another, such as its id, nothing, but for the day and the time of the `slot`: these are another in another zone.
     """
     try:
         arguments = _arguments(step, known, mask)
     except MissingOutputError:
         return ""
-    return f"{_digest([step.task, code])}-{_digest(arguments)}" if code else ""
+    text = json.dumps(arguments, sort_keys=True)
+    for name, value in (("TODAY", slot.date().isoformat()), ("RUN_TIME", slot.isoformat(timespec="seconds"))):
+        text = text.replace(f"${{{name}}}", value)
+    return f"{_digest(json.dumps([step.task, code]))}-{_digest(text)}" if code else ""
 
 
 class Reuse:
@@ -133,5 +137,5 @@ def _arguments(step: Step, known: Known, mask: Callable[[str], str]) -> Any:
     return plain(given, lasting=True) if given is not None else {}
 
 
-def _digest(data: Any) -> str:
-    return sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:_DIGITS]

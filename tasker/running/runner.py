@@ -361,7 +361,7 @@ class Runner:
     def _fingerprint(self, step: Step, known: Known) -> str:
         """A digest of what the step's outcome depends on; empty where nobody would compare it."""
         code = self._code(self._tasks.get(step.task)) if self._code is not None else ""
-        return fingerprint(step, code, known, self._masker.mask) if code else ""
+        return fingerprint(step, code, known, self._masker.mask, self._occasion.slot) if code else ""
 
     def _retry(self, step: Step, step_run: StepRun, told: dict[str, Any]) -> None:
         delay = step.retry.wait(step_run.attempts).total_seconds()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WORKSPACE = Path("/w/r0")
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def step(step_id: str, *needs: str, given: Any = None, **more: Any) -> Step:
@@ -36,7 +38,7 @@ A, B, C = step("a"), step("b", "a"), step("c", "b")
 
 
 def prints(step: Step, known: Known) -> str:
-    return fingerprint(step, "code", known, str)
+    return fingerprint(step, "code", known, str, NOON)
 
 
 def done(*steps: Step, known: Known | None = None, **outputs: Any) -> dict[str, StepRun]:
@@ -78,6 +80,16 @@ def earlier(*steps: Step, **more: Any) -> Earlier:
     return Earlier(run_id="r0", **found)
 
 
+def test_the_day_and_the_time_count_where_they_are_read() -> None:
+    """The slot of a run that is resumed is the same, and they are not where the zone of the schedule has changed."""
+    elsewhere = NOON.astimezone(timezone(timedelta(hours=13)))
+    for name, counts in (("TODAY", True), ("RUN_TIME", True), ("RUN_ID", False)):
+        text = Scalar(SPAN, "x", "x", lasting=f"log-${{{name}}}")
+        reads = step("a", given={"text": text})
+        there, here = (fingerprint(reads, "code", Known(), str, slot) for slot in (elsewhere, NOON))
+        assert (there != here) is counts, name
+
+
 def test_what_succeeded_is_not_done_again_and_hands_on_the_same() -> None:
     outcome = Outcome((A, B, C), earlier(A, B))
     assert outcome.ran == ["c"]
@@ -110,7 +122,7 @@ def test_what_is_not_as_it_was_runs_again(changed: Any, reason: str) -> None:
 
 
 def test_without_a_digest_of_the_code_nothing_is_reused() -> None:
-    outcome = Outcome((A,), earlier(A), fingerprint=lambda step, known: fingerprint(step, "", known, str))
+    outcome = Outcome((A,), earlier(A), fingerprint=lambda step, known: fingerprint(step, "", known, str, NOON))
     assert outcome.ran == ["a"]
 
 
