@@ -23,7 +23,7 @@ from tasker.registry import registry
 from tasker.run import new_run_id
 from tasker.running.machine import Machine
 from tasker.running.runner import Occasion, Runner
-from tasker.running.workspace import workspace
+from tasker.running.workspace import is_barred, workspace
 from tasker.secrets_folder import SecretsFolder
 from tasker.task import WORKSPACE_TEMPORARY
 from tasker.validation import validate
@@ -244,11 +244,16 @@ class Project:
         return run
 
     def occasion(self, run_id: str, slot: datetime, *, earlier: Earlier | None = None, **more: Any) -> Occasion:
-        """The occasion of a run, with the workspace that the settings give it, or that of the run that it resumes."""
+        """The occasion of a run, with the workspace that the settings give it, or that of the run that it resumes.
+
+        Where something else has taken the place of that one, the run has one of its own.
+        """
         workspace = self.settings.workspaces / (run_id if earlier is None else earlier.run_id)
         if earlier is not None and earlier.workspace is not None:
             there = os.path.lexists(earlier.workspace)
             workspace = earlier.workspace if there else self.settings.workspaces / earlier.workspace.name
+        if earlier is not None and is_barred(workspace):
+            workspace = self.settings.workspaces / run_id
         return Occasion(run_id=run_id, slot=slot, workspace=workspace.absolute(), earlier=earlier, **more)
 
     def _variables(self, path: Path, occasion: Occasion, instance: str | None = None) -> Variables:

@@ -483,7 +483,13 @@ class Runner:
         occasion = self._occasion
         resumed_from = occasion.earlier.run_id if occasion.earlier else None
         chosen = str(occasion.chosen) if occasion.chosen else None
-        told = {"resumed_from": resumed_from, "chosen": chosen, "late_s": occasion.late_s, "snapshot": occasion.snapshot}
+        told = {
+            "resumed_from": resumed_from,
+            "workspace_lost": occasion.files_lost or None,
+            "chosen": chosen,
+            "late_s": occasion.late_s,
+            "snapshot": occasion.snapshot,
+        }
         self._announce(
             Event.RUN_STARTED,
             file=self._pipeline.file,

@@ -67,10 +67,10 @@ class Workspace:
             os.ftruncate(self._mark, written)
 
     def _restore_mark(self) -> None:
-        """Make the mark again where a step has removed it: what has none is kept for ever, and nobody's to go on in."""
-        if not _is_there(self._mark, self.path):
+        """Make the mark again where a step has removed or linked it: a folder without is kept for ever, nobody's."""
+        if not (_is_there(self._mark, self.path) and _is_a_mark(self._mark)):
             with suppress(OSError):
-                mark = _new_mark(self.path)
+                mark = _new_mark(self.path, replace=True)
                 os.close(self._mark)
                 self._mark = mark
 
@@ -113,6 +113,14 @@ def workspace(
         yield held
     finally:
         held.let_go()
+
+
+def is_barred(path: Path) -> bool:
+    """Whether something is there in which no run can go on: no folder of ours, or one that has lost its mark."""
+    mark = _mark(path)
+    if mark is not None:
+        os.close(mark)
+    return mark is None and os.path.lexists(path) and not _is_blank(path)
 
 
 def prune(root: Path, now: datetime, *, within_s: float) -> int:
@@ -208,14 +216,31 @@ def _made(path: Path) -> int:
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
-        # Who was about to make it may have been killed before there was a mark.
-        if path.lstat().st_uid != os.geteuid() or os.listdir(path):
+        if not _is_blank(path):
             raise
     return _new_mark(path)
 
 
-def _new_mark(path: Path) -> int:
-    mark = os.open(path / WORKSPACE_MARKER, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def _is_blank(path: Path) -> bool:
+    """Whether it is an empty folder of ours: who made it may have been killed before there was a mark."""
+    with suppress(OSError):
+        return _is_ours(path.lstat()) and not os.listdir(path)
+    return False
+
+
+def _new_mark(path: Path, *, replace: bool = False) -> int:
+    """A mark in a folder of ours, locked; never in what a link leads to that stands there. Raises `OSError`."""
+    folder = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not _is_ours(os.fstat(folder)):
+            raise PermissionError(None, "the folder belongs to another user")
+        if replace:
+            with suppress(FileNotFoundError):
+                os.unlink(WORKSPACE_MARKER, dir_fd=folder)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        mark = os.open(WORKSPACE_MARKER, flags, 0o600, dir_fd=folder)
+    finally:
+        os.close(folder)
     fcntl.flock(mark, fcntl.LOCK_EX)
     return mark
 
@@ -247,16 +272,26 @@ def _taken(path: Path, patience_s: float, heir: _Heir) -> int | None:
 def _mark(path: Path) -> int | None:
     """The mark of a workspace, open; `None` where there is none of ours."""
     try:
-        found = path.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        if not _is_ours(path.lstat()):
             return None
         mark = os.open(path / WORKSPACE_MARKER, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    if not stat.S_ISREG(os.fstat(mark).st_mode):
+    if not _is_a_mark(mark):
         os.close(mark)
         return None
     return mark
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    """Whether it is a folder, and this user's."""
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
+def _is_a_mark(mark: int) -> bool:
+    """Whether it is a file that has no other name: what has one is perhaps no mark there, and is not to be changed."""
+    found = os.fstat(mark)
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
 
 
 def _locked(mark: int) -> bool:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasker import WORKSPACE_MARKER, WORKSPACE_TEMPORARY
-from tasker.running.workspace import Workspace, WorkspaceError, prune, workspace
+from tasker.running.workspace import Workspace, WorkspaceError, is_barred, prune, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -149,6 +149,47 @@ def test_a_folder_that_is_no_workspace_is_not_made_one(tmp_path: Path) -> None:
     (tmp_path / "r1" / "letters").touch()
     with pytest.raises(WorkspaceError, match="File exists"), worked_in(tmp_path / "r1"):
         pass
+
+
+def test_a_link_to_an_empty_folder_is_not_made_a_workspace(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "r1").symlink_to("elsewhere")
+    with pytest.raises(WorkspaceError, match="File exists"), worked_in(tmp_path / "r1"):
+        pass
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_no_mark_is_left_in_what_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    with worked_in(tmp_path / "r1"):
+        shutil.rmtree(tmp_path / "r1")
+        (tmp_path / "r1").symlink_to("elsewhere")
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_what_the_mark_is_another_name_of_stays_as_it_is(tmp_path: Path) -> None:
+    precious, mark = tmp_path / "precious", tmp_path / "r1" / WORKSPACE_MARKER
+    precious.write_text("precious")
+    with worked_in(tmp_path / "r1"):
+        mark.unlink()
+        mark.hardlink_to(precious)
+    assert json.loads(mark.read_text())["run_id"] == "r1"
+    mark.unlink()
+    mark.hardlink_to(precious)
+    with pytest.raises(WorkspaceError, match="File exists"), worked_in(tmp_path / "r1", "r2"):
+        pass
+    assert precious.read_text() == "precious"
+
+
+def test_nobody_goes_on_in_what_is_no_workspace_any_more(tmp_path: Path) -> None:
+    kept(tmp_path / "good")
+    (tmp_path / "blank").mkdir()
+    (kept(tmp_path / "unmarked") / WORKSPACE_MARKER).unlink()
+    (tmp_path / "link").symlink_to("good")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "file").touch()
+    names = ["good", "blank", "nowhere", "unmarked", "link", "dangling", "file"]
+    assert [name for name in names if is_barred(tmp_path / name)] == names[3:]
 
 
 def test_old_workspaces_go(tmp_path: Path) -> None:
