@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from tasker.facts import Event, Fact, Level
+from tasker.run import Status
 from tasker.running.workspace import prune
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from tasker.foreground.manner import Manner
     from tasker.foreground.place import Place
@@ -21,7 +23,7 @@ _PRUNED_WITHIN_S = 2.0
 """Seconds that a command takes for it: nobody waits for more."""
 
 
-def carry_out(project: Project, files: Iterable[Sequence[Planned]], manner: Manner) -> int:
+def carry_out(project: Project, files: Sequence[Sequence[Planned]], manner: Manner) -> int:
     """Carry out the runs of one file after the other, until a signal stops the command; the highest exit status.
 
     The runs of one file go on together, as many at a time as it says in `max_parallel`. `tasker once` plans them from
@@ -30,12 +32,14 @@ def carry_out(project: Project, files: Iterable[Sequence[Planned]], manner: Mann
     thread.
     """
     place, highest, told = _place(manner), 0, False
-    for runs in files:
+    for number, runs in enumerate(files, 1):
         status, stopped, unkept = _carried_out(project, runs, manner, place)
         if unkept and not told:
             _tell_unkept(manner, unkept)
             told = True
         highest = max(highest, status)
+        if stopped:
+            _leave_out([*chain.from_iterable(files[number:])], manner, place)
         if stopped or status in manner.unheard:
             break
     prune(project.settings.workspaces, datetime.now(UTC), within_s=_PRUNED_WITHIN_S)
@@ -57,6 +61,24 @@ def _carried_out(
         several = Several(project.settings, runs, observe, place)
         status = several.run(stop)
     return status, bool(stop.signals), several.unkept
+
+
+def _leave_out(runs: Sequence[Planned], manner: Manner, place: Place | None) -> None:
+    """Tell of runs that never begin, and keep them, so that `--resume` knows that they are to be done."""
+    if not runs:
+        return
+    error = "interrupted before it began: the command was stopped"
+    for run in runs:
+        manner.tell(run.end(Event.RUN_INTERRUPTED, error, datetime.now(UTC)))
+    if place is not None:
+        from tasker.foreground.recording import Recording  # noqa: PLC0415 - few commands are stopped
+
+        recording = Recording(place, lambda _run_id, _reason: None)
+        recording.planned(runs)
+        for run in runs:
+            recording.ended(run.id, error, Status.INTERRUPTED)
+        recording.start()
+        recording.finish()
 
 
 def _place(manner: Manner) -> Place | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from tasker.facts import Event, Fact, Level
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -35,6 +37,18 @@ class Planned:
     def id(self) -> str:
         """The id of the run."""
         return self.loaded.occasion.run_id
+
+    def end(self, event: Event, error: str, at: datetime) -> Fact:
+        """How it has ended, where it could not tell so itself."""
+        return Fact(
+            event=event,
+            at=at,
+            level=Level.ERROR if event is Event.RUN_FAILED else Level.WARNING,
+            pipeline=self.pipeline.name,
+            revision=self.pipeline.revision,
+            run_id=self.id,
+            details={"error": error},
+        )
 
     def commit(self) -> str | None:
         """The git commit which its texts are of; asks git."""

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from tasker.clock import Clock
-from tasker.facts import Event, Fact, Level, config_invalid
+from tasker.facts import Event, config_invalid
 from tasker.foreground.recording import Recording
 from tasker.launching.generation import Generation
 from tasker.launching.messages import Gone, Lost, Refused, RunBegan, RunEnded, RunOrder, Told
@@ -20,6 +20,7 @@ from tasker.running.process import death
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tasker.facts import Fact
     from tasker.foreground.place import Place
     from tasker.foreground.planned import Planned
     from tasker.launching.messages import Message
@@ -162,7 +163,7 @@ class Several:
         self._running.discard(run_id)
         self._statuses[run_id] = int(status != 0 or error is not None)
         if error is not None:
-            self._tell_end(run_id, Event.RUN_FAILED, error)
+            self._tell(self._runs[run_id].end(Event.RUN_FAILED, error, self._clock.now()))
         if self._recording is not None:
             self._recording.ended(run_id, error or death(status))
 
@@ -171,23 +172,9 @@ class Several:
         event, words = _NEVER_BEGUN[status]
         error = f"{words}: {reason}"
         self._statuses[run_id] = 1
-        self._tell_end(run_id, event, error)
+        self._tell(self._runs[run_id].end(event, error, self._clock.now()))
         if self._recording is not None:
             self._recording.ended(run_id, error, status)
-
-    def _tell_end(self, run_id: str, event: Event, error: str) -> None:
-        run = self._runs[run_id].pipeline
-        self._tell(
-            Fact(
-                event=event,
-                at=self._clock.now(),
-                level=Level.ERROR if event is Event.RUN_FAILED else Level.WARNING,
-                pipeline=run.name,
-                revision=run.revision,
-                run_id=run_id,
-                details={"error": error},
-            )
-        )
 
     def _tell(self, fact: Fact) -> None:
         """Tell who listens; where that fails, stop all: what runs unobserved would be lost."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tasker import linux
-from tasker.facts import Event, Fact, Level
+from tasker.facts import Event
 from tasker.journal import Journal
 from tasker.running.process import death
 from tasker.running.stop import exit_status
@@ -19,6 +19,7 @@ from tasker.running.workspace import WorkspaceError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tasker.facts import Fact
     from tasker.foreground.manner import Manner
     from tasker.foreground.place import Place
     from tasker.foreground.planned import Planned
@@ -88,17 +89,6 @@ def _run(project: Project, planned: Planned, manner: Manner, place: Place | None
             return exit_status(project.run(planned.loaded, observers=observers, stop=stop, code=code), stop)
         except WorkspaceError as error:
             if place is not None:
-                observers[0](_never_begun(planned, error))  # for the history; a person is told by what it raises
+                # For the history; a person is told by what it raises.
+                observers[0](planned.end(Event.RUN_FAILED, str(error), datetime.now(UTC)))
             raise
-
-
-def _never_begun(planned: Planned, error: WorkspaceError) -> Fact:
-    return Fact(
-        event=Event.RUN_FAILED,
-        at=datetime.now(UTC),
-        level=Level.ERROR,
-        pipeline=planned.pipeline.name,
-        revision=planned.pipeline.revision,
-        run_id=planned.id,
-        details={"error": str(error)},
-    )

@@ -41,6 +41,7 @@ TASKS = """
         def run(self):
             pass
 """
+MANY = "for_each = [a, b]\nmax_parallel = 1\n"
 SCRIPT = "tasks = [{ name = shell_script, args { shell = true, command = 'sleep 3600 & echo ready; wait' } }]".replace(
     "'", '"'
 )
@@ -53,6 +54,12 @@ TIDIES = """
         while :; do sleep 0.05; done
     \"\"\" } }]
 """
+
+
+def kept(folder: Path) -> dict[str, tuple[str, str]]:
+    """How the runs stand in the history, with their errors."""
+    told = run_tasker(folder, "runs", TASKER_STATE="state").events
+    return {each["pipeline"]: (each["status"], each.get("error", "")) for each in told}
 
 
 def workspace_is_kept(folder: Path) -> bool:
@@ -168,21 +175,15 @@ def test_a_run_that_waits_for_its_next_attempt_is_stopped_at_once(tmp_path: Path
 def test_of_several_files_no_further_one_runs(tmp_path: Path) -> None:
     write(tmp_path / "second.conf", "tasks = [{ name = fine }]")
     conf = "tasks = [{ name = waits }]"
-    command = start_tasker(tmp_path, "once", "pipe.conf", "second.conf", tasks=TASKS, conf=conf)
+    command = start_tasker(tmp_path, "once", "pipe.conf", "second.conf", tasks=TASKS, conf=conf, TASKER_STATE="state")
     command.wait_for("step.output", line="ready")
     command.signal(signal.SIGINT)
     result = command.finish()
     assert result.status == 130
-    assert {each["pipeline"] for each in result.events} == {"pipe"}
-
-
-MANY = "for_each = [a, b]\nmax_parallel = 1\n"
-
-
-def kept(folder: Path) -> dict[str, tuple[str, str]]:
-    """How the runs stand in the history, with their errors."""
-    told = run_tasker(folder, "runs", TASKER_STATE="state").events
-    return {each["pipeline"]: (each["status"], each.get("error", "")) for each in told}
+    assert [each["pipeline"] for each in result.named("run.started")] == ["pipe"]
+    told = {each["pipeline"]: ("interrupted", each["error"]) for each in result.named("run.interrupted")}
+    assert told["second"][1] == "interrupted before it began: the command was stopped"
+    assert kept(tmp_path) == told
 
 
 def test_instances_that_never_begin_are_told_of_where_the_launcher_is_killed(tmp_path: Path) -> None:
