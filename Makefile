@@ -24,6 +24,8 @@ demo-database: setup ## scan LedgerSMB's database; needs Debian's packages, and 
 	@tests/support/install_postgres.sh
 	@PYTHONPATH=tests $(BIN)/python -m support.ledgersmb
 
+# Where bytecode is not kept, each of a thousand processes would compile all that it imports.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: setup ## run every test
 	@tests/support/install_postgres.sh
 	@PYTHONPATH=tests $(BIN)/python -m support.helm
