@@ -148,7 +148,7 @@ def test_a_signal_while_hooks_are_done_ends_the_command_and_not_what_has_succeed
     result = command.finish()
     assert result.status == 143
     assert [each["pipeline"] for each in result.named("run.succeeded")] == ["first"]
-    assert not [each for each in result.events if each["pipeline"] == "after"]
+    assert [each["event"] for each in result.events if each["pipeline"] == "after"] == ["run.interrupted"]
 
 
 def test_hooks_are_done_though_the_command_is_killed(tmp_path: Path) -> None:
