@@ -6,6 +6,7 @@ import json
 import os
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -225,6 +226,7 @@ def _in_process(pid: int, name: str) -> list[Found]:
         return []
 
 
+@cache
 def _forms(secret: str) -> set[str]:
     """What tells of a secret, worked out by other means than the program's."""
     lines = {secret, *(line for line in secret.splitlines() if len(line) > 3)}

@@ -22,7 +22,7 @@ ZONES = (
     "Antarctica/Troll",  # two hours
 )
 YEAR = 2026
-BATCHES = budget(8)
+BATCHES = budget(8, share=8)
 EXPRESSIONS = 250
 """Of a batch."""
 
@@ -60,6 +60,6 @@ def test_every_slot_of_any_expression_is_that_of_debians_cron(zone: str, batch: 
 @pytest.mark.parametrize("zone", ZONES)
 def test_every_slot_with_seconds_follows_the_same_rules(zone: str) -> None:
     random = Random(zone)
-    for expression in expressions(0, budget(120), has_seconds=True):
+    for expression in expressions(0, budget(120, share=8), has_seconds=True):
         for stretch in stretches(zone, timedelta(hours=2, minutes=10), timedelta(seconds=1)):
             check(expression, stretch, random)

@@ -28,7 +28,7 @@ def test_includes_substitutions_and_merges_mean_what_plain_evaluation_says(seed:
 
 # Other readers agree, where they agree among themselves
 
-DOCUMENTS = budget(5000)
+DOCUMENTS = budget(5000, share=8)
 REFUSED_AT_MOST = 0.005
 """The share of documents that both others accept and we may refuse; see docs/reference/hocon.md."""
 
@@ -81,7 +81,7 @@ def _hocon_parser() -> Callable[[str], Any]:
 
 def test_mutations_of_valid_files_raise_nothing_but_faults() -> None:
     rng = random.Random(1)
-    for _ in range(2000):
+    for _ in range(budget(4000)):
         example = written(rng)
         files: dict[str, str | bytes] = {name: _mutated(text, rng) for name, text in example.files.items()}
         found = faults(files.pop(NAME), files)
