@@ -29,6 +29,10 @@ def place(where: str) -> list[str]:
     return ["--history" if "://" in where else "--state", where]
 
 
+wherever_it_is_kept = pytest.mark.parametrize("where", ["sqlite"], indirect=True)
+"""For what does not depend on where that is."""
+
+
 @pytest.fixture
 def history(where: str) -> Iterator[History]:
     """Two runs, one of which goes on, and a slot that was missed; the daemon has it open."""
@@ -65,6 +69,7 @@ def test_runs_are_told_newest_first(tmp_path: Path, where: str) -> None:
     }
 
 
+@wherever_it_is_kept
 @pytest.mark.usefixtures("history")
 def test_runs_are_chosen_by_pipeline_status_and_number(tmp_path: Path, where: str) -> None:
     def ids(*options: str) -> list[str]:
@@ -128,6 +133,7 @@ def test_lines_that_were_not_kept_are_spoken_of(tmp_path: Path, where: str, hist
     assert "7 lines of this log were not kept" in run_tasker(tmp_path, "logs", "aa-1", *place(where)).stderr
 
 
+@wherever_it_is_kept
 @pytest.mark.usefixtures("history")
 def test_a_terminal_shows_tables_and_lines(tmp_path: Path, where: str) -> None:
     runs = on_terminal("runs", *place(where), cwd=tmp_path).text
@@ -138,6 +144,7 @@ def test_a_terminal_shows_tables_and_lines(tmp_path: Path, where: str) -> None:
     assert "hello" in on_terminal("logs", "aa-1", *place(where), cwd=tmp_path).text
 
 
+@wherever_it_is_kept
 @pytest.mark.usefixtures("history")
 def test_what_is_asked_wrongly_is_said(tmp_path: Path, where: str) -> None:
     def words(*arguments: str) -> str:

@@ -205,11 +205,12 @@ def test_what_is_not_valid_is_told_every_time(tmp_path: Path) -> None:
     assert first[0] == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b"\0" * 100, b"x\n{", b"[" * 100_000])
-def test_a_damaged_cache_is_as_good_as_none(damage: bytes, folder: Folder) -> None:
+def test_a_damaged_cache_is_as_good_as_none(folder: Folder) -> None:
     (cache,) = (folder.path / "cache" / "verdicts").iterdir()
-    cache.write_bytes(damage or cache.read_bytes()[:-1])
-    assert folder.validate() == (0, True, "")
+    whole = cache.read_bytes()
+    for damaged in (whole[:-1], b"{}", b"\0" * 100, b"x\n{", b"[" * 100_000):
+        cache.write_bytes(damaged)
+        assert folder.validate() == (0, True, ""), damaged[:9]
     assert folder.validate() == (0, False, "")
 
 
