@@ -156,7 +156,7 @@ def test_a_new_task_that_mends_a_file_which_asked_for_it(watched: Daemon) -> Non
     )
     assert told["code"] == "unknown-task"
     in_effect(watched, lambda: watched.task("later", SAYS.replace("Says", "Later")), pipeline="early")
-    assert "conf.d/early.conf" not in {each["file"] for each in watched.readiness()["invalid"]}
+    assert eventually(lambda: "conf.d/early.conf" not in {each["file"] for each in watched.readiness()["invalid"]})
 
 
 @pytest.mark.parametrize("links_first", [False, True], ids=["kubelet", "old kubelet"])

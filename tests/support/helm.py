@@ -54,7 +54,7 @@ class Helm:
 
     def __call__(self, *arguments: str | Path, home: Path) -> Answer:
         """Run a command of it, with its caches in a folder of the test's own, and no cluster within reach."""
-        environment = {"HOME": str(home), "HELM_NO_PLUGINS": "1"}
+        environment = {"HOME": str(home), "HELM_NO_PLUGINS": "1", "GOGC": "off"}  # it ends before it is short of memory
         command = [self.binary, *arguments]
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
         return Answer(ended.returncode, ended.stdout, ended.stderr)
