@@ -239,7 +239,7 @@ HOSTILE = {
     + "".join(f"{{ name = shell_scrip{n} }}, " for n in range(9999))
     + "]",
 }
-HOSTILE_DOCUMENTS = {
+HOSTILE_DOCUMENTS: dict[str, str | bytes] = {
     "a-thousand-levels": "a = " + "[" * 1000 + "]" * 1000,
     "a-thousand-levels-of-objects": "a" + "{ a " * 1000 + "= 1" + "}" * 1000,
     "five-megabytes": "# " + "x" * (5 << 20),
