@@ -7,6 +7,7 @@ tidies up: the run, when the program around it is killed; that program, when the
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals by which a terminal, `kill` and Kubernetes ask a program to stop."""
 
+_LOOK_S = 0.5
+"""Seconds after which a signal is passed on at the latest."""
 _KILLED = 128 + signal.SIGKILL
 """The exit status that stands for an end by SIGKILL."""
 
@@ -80,10 +83,21 @@ def forked(body: Callable[[], int], on_begun: Callable[[int], None] = lambda _pi
         passed = _Passed(pid)
     try:
         on_begun(pid)
+        _await_end(pid)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     finally:
         passed.restore()
     return (status if status >= 0 else 128 - status), passed.signals
+
+
+def _await_end(pid: int) -> None:
+    """Wait for a child, waking now and then: what Python is told just before it waits, it heeds only after."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        while not select.select([pidfd], [], [], _LOOK_S)[0]:
+            pass
+    finally:
+        os.close(pidfd)
 
 
 def begun(body: Callable[[], int]) -> int:
