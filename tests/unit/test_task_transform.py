@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from support.budget import budget
 from support.tasks import TASKS, make
 
 Transform = Callable[..., dict[str, Any]]
@@ -231,7 +230,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=budget(100))
 @given(st.lists(VALUES, max_size=5), st.booleans())
 def test_a_query_that_changes_nothing_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, values: list[Any], ascii_only: bool
