@@ -15,6 +15,7 @@ from tasker.discovery import Catalogue
 from tasker.document import Template, given
 from tasker.document.values import Object
 from tasker.errors import InvalidFileError
+from tasker.facts import Event
 from tasker.faults import Place, Severity
 from tasker.folder import ConfFolder
 from tasker.garbage import collection_paused
@@ -228,11 +229,17 @@ class Project:
             kept_until=keeping.until(now()),
             resumes=(earlier.run_id, *earlier.resumed) if (earlier := occasion.earlier) is not None else (),
         ) as held:
+
+            def mark(fact: Fact) -> None:
+                """Last of all who observe: who is killed before has neither begun nor taken the workspace."""
+                if fact.event == Event.RUN_STARTED:
+                    held.begin()
+
             run = Runner(
                 pipeline,
                 replace(occasion, files_lost=_files_lost(held, occasion.earlier, pipeline)),
                 tasks=registry,
-                observers=observers,
+                observers=[*observers, mark],
                 stop=stop,
                 machine=Machine(self._clock),
                 grace_s=self.settings.grace_s,

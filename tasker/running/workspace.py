@@ -49,6 +49,8 @@ class Workspace:
     """Whether it is new; it is another run's otherwise, which this one resumes."""
     kept_until: datetime | None
     """When it may be removed; `None` for never."""
+    had_by: str
+    """The run that the mark names: where this one resumes another, that one until this one has begun."""
     removed: bool = False
     """Whether it is removed at the end, and not kept."""
     _mark: int
@@ -58,10 +60,15 @@ class Workspace:
         """Whether steps have left nothing in it."""
         return not set(os.listdir(self.path)) - {WORKSPACE_MARKER, WORKSPACE_TEMPORARY}
 
+    def begin(self) -> None:
+        """Name this run in the mark, once all that a later one has to know of it is written."""
+        self.had_by = self.run_id
+        self.write_mark()
+
     def write_mark(self) -> None:
         """Say whose it is, and for how long it is kept."""
         until = self.kept_until.isoformat() if self.kept_until else None
-        told = {"workspace": self.path.name, "run_id": self.run_id, "pipeline": self.pipeline, "kept_until": until}
+        told = {"workspace": self.path.name, "run_id": self.had_by, "pipeline": self.pipeline, "kept_until": until}
         with suppress(OSError):  # as on a full disk; the mark as it is counts then
             written = os.pwrite(self._mark, json.dumps(told).encode() + b"\n", 0)
             os.ftruncate(self._mark, written)
@@ -97,8 +104,8 @@ def workspace(
     """Make the workspace of a run, or take it over where it is there; at the end it is kept unless `removed` is set.
 
     `kept_until` counts where the run cannot say anything else any more. `resumes` are the runs that it goes on with,
-    the last one first. Raises `WorkspaceError`, also where none of these had it last, and where somebody still works in
-    it after so many seconds.
+    the last one first: the mark names that one until this one tells the workspace that it has begun. Raises
+    `WorkspaceError`, also where none of these had it last, and where somebody still works in it after so many seconds.
     """
     try:
         mark, made = _held(path, patience_s, _Heir(run_id, resumes))
@@ -107,7 +114,10 @@ def workspace(
             f"the workspace {path} cannot be made: {error.strerror or error}; set --workspaces to a folder of yours"
         )
         raise WorkspaceError(message) from error
-    held = Workspace(path=path, run_id=run_id, pipeline=pipeline, made=made, kept_until=kept_until, _mark=mark)
+    had_by = run_id if made or not resumes else str(_told(mark).get("run_id", run_id))
+    held = Workspace(
+        path=path, run_id=run_id, pipeline=pipeline, made=made, kept_until=kept_until, had_by=had_by, _mark=mark
+    )
     held.write_mark()
     try:
         yield held

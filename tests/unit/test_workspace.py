@@ -99,8 +99,9 @@ def test_another_run_goes_on_in_the_workspace_of_one_that_has_ended(tmp_path: Pa
 def test_nobody_goes_on_in_the_workspace_of_a_run_that_another_has_resumed(tmp_path: Path) -> None:
     path = kept(tmp_path / "r1")
     words = "run r1 has been resumed by run r2 meanwhile: resume that one"
-    with worked_in(path, "r2", resumes=["r1"]), pytest.raises(WorkspaceError, match=words):  # noqa: SIM117
-        with worked_in(path, "r3", resumes=["r1"]):
+    with worked_in(path, "r2", resumes=["r1"]) as held:
+        held.begin()
+        with pytest.raises(WorkspaceError, match=words), worked_in(path, "r3", resumes=["r1"]):
             pass
     with pytest.raises(WorkspaceError, match=words), worked_in(path, "r3", resumes=["r1"]):
         pass
@@ -108,6 +109,15 @@ def test_nobody_goes_on_in_the_workspace_of_a_run_that_another_has_resumed(tmp_p
         pass  # as a daemon starts a run again that has not come far
     with worked_in(path, "r4", resumes=["r3", "r2", "r1"]):
         pass  # r3 has not come so far
+
+
+def test_a_run_that_ends_before_it_has_begun_keeps_nobody_from_resuming_what_it_was_to_resume(tmp_path: Path) -> None:
+    path = kept(tmp_path / "r1")
+    with worked_in(path, "r2", resumes=["r1"]):
+        pass
+    with worked_in(path, "r3", resumes=["r1"]) as held:
+        held.begin()
+    assert json.loads((path / WORKSPACE_MARKER).read_text())["run_id"] == "r3"
 
 
 def test_a_mark_that_a_step_has_removed_is_there_again_in_the_end(tmp_path: Path) -> None:
